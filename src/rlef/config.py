@@ -1,0 +1,305 @@
+"""Every setting of rlef on one page, and how a run's configuration is put together.
+
+Order: defaults, then the preset or file, then ``key=value``. Unknown keys are
+refused with the nearest name. Records are frozen; units are in the field names
+or docstrings.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rlef.errors import ConfigError
+
+
+class Record(BaseModel):
+    """Base of all configuration records: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Data(Record):
+    """Which problems a run learns from and is measured on."""
+
+    train: str = "conventions"
+    """Data set name or path of a JSONL file."""
+    test: str = ""
+    """Data set for held-out figures; empty means the same as ``train``."""
+    families: tuple[str, ...] = ()
+    """Keep only these families; empty keeps all."""
+    limit: int | None = Field(default=None, ge=1)
+    """Keep only the first ``limit`` problems of every split; tables say so."""
+
+
+class Sandbox(Record):
+    """How untrusted programs are run."""
+
+    floor: Literal["L2", "L3"] = "L2"
+    """Weakest isolation to accept; less is an error, never a fallback."""
+    slots: int = Field(default=0, ge=0)
+    """Programs run at a time; 0 means one for each CPU."""
+    recycle: int = Field(default=1000, ge=1)
+    """Programs that a slot runs before it is replaced by a fresh one."""
+
+
+class Episode(Record):
+    """The multi-turn environment (RLEF paper, section 2 and appendix C.1)."""
+
+    turns: int = Field(default=3, ge=1)
+    """Most attempts in an episode."""
+    feedback: Literal["true", "none", "random"] = "true"
+    """What the policy reads after a failure: its own feedback, nothing but the request
+    to retry, or the feedback of another problem's program (appendix C.2)."""
+    stop_on_public_pass: bool = True
+    """False for training without feedback, which always takes all turns (appendix B.5)."""
+    prompt_tokens: int = Field(default=2048, ge=16)
+    """Cap of the opening message; longer ones lose their left end."""
+    feedback_tokens: int = Field(default=1024, ge=16)
+    """Cap of one feedback message; longer ones lose their right end."""
+    response_tokens: int = Field(default=1024, ge=1)
+    """Cap of one model turn; a turn cut off by it is invalid."""
+    test_chars: int = Field(default=512, ge=32)
+    """Cap of one text (input, output, stack trace) quoted in feedback."""
+    style: Literal["plain", "terse"] = "plain"
+    """Wording of the messages: ``plain`` English, or ``terse`` for the tiny model."""
+
+
+class Reward(Record):
+    """Rewards of the environment (RLEF paper, section 2.2)."""
+
+    solved: float = 1.0
+    failed: float = -1.0
+    invalid: float = -0.2
+    """Added for invalid code on a turn that is not the last."""
+    kl: float = Field(default=0.05, ge=0)
+    """Beta of the KL term inside the reward: per turn, mean over its tokens (appendix A.1)."""
+
+
+class Lora(Record):
+    """Low-rank adapters; rank 0 trains all weights."""
+
+    rank: int = Field(default=0, ge=0)
+    alpha: float = 32.0
+
+
+class Model(Record):
+    """The policy's initial weights."""
+
+    path: str = "tiny"
+    """``tiny`` (bundled), ``smollm2`` (see ``rlef model get``), a folder or a hub id."""
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    lora: Lora = Lora()
+    system: str | None = None
+    """System message; None sends none where the template allows it."""
+
+
+class Sampling(Record):
+    """How turns are sampled."""
+
+    temperature: float = Field(default=1.0, ge=0)
+    """0 is greedy."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    rows: int = Field(default=64, ge=1)
+    """Conversations written at a time."""
+    lag: int = Field(default=16, ge=0)
+    """Tokens after which a finished turn's verdict is waited for. The schedule depends on
+    this number and never on time, which is what makes a run repeat bit for bit."""
+
+
+class Algorithm(Record):
+    """From episodes to an update (RLEF paper, section 2.2 and appendix A.1)."""
+
+    credit: Literal["turn", "token", "rloo", "grpo", "none"] = "turn"
+    """Advantage: value per turn, value per token (appendix B.6), group baselines, or the
+    plain return."""
+    gamma: float = Field(default=1.0, ge=0, le=1)
+    lam: float = Field(default=1.0, ge=0, le=1)
+    problems: int = Field(default=64, ge=1)
+    """Problems per step."""
+    samples: int = Field(default=4, ge=1)
+    """Episodes per problem and step."""
+    minibatches: int = Field(default=4, ge=1)
+    """Optimiser updates per step; each episode is used once per epoch."""
+    epochs: int = Field(default=1, ge=1)
+    clip: float = Field(default=0.2, gt=0)
+    value_clip: float = Field(default=0.2, gt=0)
+    truncate: float = Field(default=1.0, gt=0)
+    """Cap of the importance weight against the behaviour policy."""
+    normalise: bool = True
+    """Advantages to mean 0 and deviation 1 over the batch's turns."""
+    lr: float = Field(default=2e-7, gt=0)
+    value_lr: float | None = Field(default=None, gt=0)
+    """None means ``lr``."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    warmup: int = Field(default=50, ge=0)
+    """Optimiser updates of linear warm-up, then constant."""
+    grad_clip: float = Field(default=1.0, gt=0)
+    microbatch_tokens: int = Field(default=8192, ge=1)
+    """Most padded tokens in one forward and backward pass; does not change the update."""
+
+
+class WarmStart(Record):
+    """Supervised training before, or instead of, reinforcement learning."""
+
+    steps: int = Field(default=0, ge=0)
+    lr: float = Field(default=1e-3, gt=0)
+    batch: int = Field(default=64, ge=1)
+    repair_right: float = Field(default=0.5, ge=0, le=1)
+    """Share of recorded second and third turns that make the right repair."""
+    rejection: bool = False
+    """Train on the last response of the policy's own solved episodes (appendix A.3)."""
+
+
+class Evaluation(Record):
+    """Held-out figures."""
+
+    every: int = Field(default=0, ge=0)
+    """Steps between readings on ``valid``; 0 for none."""
+    valid_problems: int = Field(default=100, ge=1)
+    rollouts: int = Field(default=1, ge=1)
+    """Multi-turn episodes per problem; single-turn takes ``turns`` times as many samples."""
+    temperature: float = Field(default=0.2, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    conditions: tuple[Literal["multi_turn", "single_turn", "no_feedback", "random_feedback"], ...] = (
+        "multi_turn",
+        "single_turn",
+        "no_feedback",
+        "random_feedback",
+    )
+
+
+class Config(Record):
+    """One run."""
+
+    name: str = "custom"
+    seed: int = 0
+    steps: int = Field(default=100, ge=0)
+    save_every: int = Field(default=10, ge=1)
+    """Steps between checkpoints; the last three are kept."""
+    threads: int = Field(default=0, ge=0)
+    """Torch threads while learning; 0 means one for each CPU."""
+    track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
+    """Trackers besides ``metrics.jsonl``, which is always written."""
+    max_judge_errors: float = Field(default=0.05, ge=0, le=1)
+    """Share of episodes dropped for judge errors at which a run stops."""
+    data: Data = Data()
+    sandbox: Sandbox = Sandbox()
+    episode: Episode = Episode()
+    reward: Reward = Reward()
+    model: Model = Model()
+    sampling: Sampling = Sampling()
+    algorithm: Algorithm = Algorithm()
+    warm_start: WarmStart = WarmStart()
+    evaluation: Evaluation = Evaluation()
+
+
+def presets() -> list[str]:
+    """Names of the bundled presets."""
+    folder = resources.files("rlef") / "configs"
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(source: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:
+    """Read a preset or YAML file and apply ``key=value`` overrides.
+
+    ``source`` is a preset's name or a path; None starts from the defaults. A file may
+    name another preset as ``extends``. Raises ``ConfigError`` with one line.
+    """
+    tree = _read(str(source)) if source is not None else {}
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise ConfigError(f"override {item!r} is not of the form key=value")
+        _assign(tree, key.strip().split("."), _parse(text, item), item)
+    return build_config(tree)
+
+
+def build_config(tree: Mapping[str, Any]) -> Config:
+    """Validate a mapping. Raises ``ConfigError``, naming the nearest known key."""
+    try:
+        return Config.model_validate(dict(tree))
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def dump_config(config: Config) -> str:
+    """The resolved configuration as YAML that ``load_config`` accepts."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read(source: str) -> dict[str, Any]:
+    path = Path(source)
+    if source in presets():
+        text = (resources.files("rlef") / "configs" / f"{source}.yaml").read_text()
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        near = difflib.get_close_matches(source, presets(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; presets are {', '.join(presets())}"
+        raise ConfigError(f"no preset or file {source!r}{hint}")
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from None
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{source} must hold a mapping of settings")
+    parent = tree.pop("extends", None)
+    return _merge(_read(str(parent)), tree) if parent else tree
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _parse(text: str, item: str) -> Any:
+    try:
+        # YAML reads 1e-3 as text (it wants 1.0e-3); people write the former.
+        return float(text) if "e" in text.lower() and _is_number(text) else yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value of {item!r} is not valid YAML") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _assign(tree: dict[str, Any], path: list[str], value: Any, item: str) -> None:
+    for name in path[:-1]:
+        below = tree.setdefault(name, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"{item!r}: {name!r} is a value, not a group")
+        tree = below
+    tree[path[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] != "extra_forbidden":
+        return f"{'.'.join(path)}: {first['msg']}"
+    record: type[BaseModel] = Config
+    for part in path[:-1]:
+        inner = record.model_fields[part].annotation
+        assert isinstance(inner, type) and issubclass(inner, BaseModel)
+        record = inner
+    near = difflib.get_close_matches(path[-1], record.model_fields, n=1)
+    hint = f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else ""
+    return f"there is no setting {'.'.join(path)!r}{hint}"

@@ -1,0 +1,1 @@
+"""The multi-turn environment: prompts, feedback, rewards and the token record."""

@@ -1,0 +1,112 @@
+"""The token record of an episode: the one truth that sampling and learning share.
+
+Dimensions used across rlef: ``_E`` episodes, ``_K`` turns of an episode, ``_T``
+tokens of an episode, ``_B`` rows of a batch, ``_V`` vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rlef.judge.types import HiddenReport, PublicReport
+
+StopReason = Literal["public_passed", "turn_limit", "judge_error", "context_full"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """One model turn: tokens ``ids_T[start:end]`` of the episode, and what came of it."""
+
+    start: int
+    """Index of the turn's first token; ``start - 1`` is the last prompt token, at
+    which the turn's value is read."""
+    end: int
+    """One past the turn's last token."""
+    text: str
+    offsets: tuple[int, ...]
+    finish: str
+    code: str | None = None
+    """The extracted program; None when the turn holds no valid code."""
+    invalid: str = ""
+    """Why the code is invalid: ``no_code``, ``syntax``, ``truncated``; empty if valid."""
+    public: PublicReport | None = None
+    hidden: HiddenReport | None = None
+    feedback: str = ""
+    """The user message that followed, exactly as the policy read it; empty on the last turn."""
+    reward: float = 0.0
+    """Environment reward of the turn, before any KL term."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Episode:
+    """A multi-turn attempt at one problem, as parallel arrays over tokens."""
+
+    problem_id: str
+    draw: int = 0
+    """Which fresh draw of the problem's tests was used."""
+    sample: int = 0
+    """Index among the episodes of the same problem and step."""
+    seed: int = 0
+    prompt: str = ""
+    """The opening message as text, for people; the ids are the truth."""
+    ids_T: list[int] = field(default_factory=list)
+    is_action_T: list[bool] = field(default_factory=list)
+    """True where the policy wrote the token, False where the environment did."""
+    logprobs_T: list[float] = field(default_factory=list)
+    """Sampling log-probabilities; 0.0 where the environment wrote the token."""
+    turns: list[Turn] = field(default_factory=list)
+    stop: StopReason | None = None
+    family: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def append_observation(self, ids: Sequence[int]) -> None:
+        """Add tokens that the environment wrote."""
+        self.ids_T += ids
+        self.is_action_T += [False] * len(ids)
+        self.logprobs_T += [0.0] * len(ids)
+        self.assert_whole()
+
+    def append_turn(
+        self,
+        ids: Sequence[int],
+        logprobs: Sequence[float],
+        *,
+        text: str,
+        offsets: tuple[int, ...],
+        finish: str,
+    ) -> Turn:
+        """Add a model turn and return its record. Raises ``ValueError`` on ragged input."""
+        if len(ids) != len(logprobs) or len(ids) != len(offsets):
+            raise ValueError(f"{len(ids)} ids, {len(logprobs)} log-probabilities, {len(offsets)} offsets")
+        start = len(self.ids_T)
+        self.ids_T += ids
+        self.is_action_T += [True] * len(ids)
+        self.logprobs_T += logprobs
+        turn = Turn(start=start, end=start + len(ids), text=text, offsets=offsets, finish=finish)
+        self.turns.append(turn)
+        self.assert_whole()
+        return turn
+
+    def assert_whole(self) -> None:
+        """Check that arrays and turn boundaries agree. An invariant, never bad input."""
+        assert len(self.ids_T) == len(self.is_action_T) == len(self.logprobs_T)
+        at = 0
+        for turn in self.turns:
+            assert at < turn.start < turn.end <= len(self.ids_T), "a turn follows an observation"
+            assert not any(self.is_action_T[at : turn.start]) and all(self.is_action_T[turn.start : turn.end])
+            at = turn.end
+        assert not any(self.is_action_T[at:])
+        assert all(p <= 0.0 for p in self.logprobs_T), "log-probabilities are at most 0"
+
+    @property
+    def solved(self) -> bool:
+        """True if the last program passed every public and every hidden test."""
+        last = self.turns[-1] if self.turns else None
+        return bool(last and last.public and last.public.passed and last.hidden and last.hidden.passed)
+
+    @property
+    def dropped(self) -> bool:
+        """True if the judge failed: the episode is counted, and neither paid nor scored."""
+        return self.stop == "judge_error"

@@ -1,0 +1,1 @@
+"""Solve rates that can be trusted: n@k, controls, intervals."""

@@ -1,0 +1,1 @@
+"""Holds outputs against expected outputs: program and tests in, report out."""

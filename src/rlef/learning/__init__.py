@@ -1,0 +1,1 @@
+"""From episodes to updates: advantages, losses, the learner, the loop."""

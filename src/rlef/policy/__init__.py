@@ -1,0 +1,1 @@
+"""Models: sampling engines, policy and value networks, checkpoints."""

@@ -1,0 +1,127 @@
+"""The records of a programming problem. Plain data, no behaviour that runs programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Form = Literal["stdin", "call"]
+"""How a program is tested: text on stdin and stdout, or a function called with arguments."""
+
+Comparison = Literal["tokens", "exact", "lines"]
+"""How output is held against the expected output; see ``judge.compare``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestCase:
+    """One test. For ``stdin`` problems ``input`` and ``output`` are the two streams.
+
+    For ``call`` problems ``input`` is a JSON list of positional arguments and
+    ``output`` is the JSON of the value that the call must return.
+    """
+
+    __test__ = False  # not a pytest class
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one run of one program may use."""
+
+    cpu_s: float = 2.0
+    """Seconds of CPU time; wall time is only an idle guard."""
+    memory_bytes: int = 256 * 2**20
+    """Memory of the program, in bytes."""
+    output_bytes: int = 2**20
+    """Most that may be written to stdout, in bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """A program whose verdict is known, used to certify the problem and the judge."""
+
+    code: str
+    verdict: str = "accepted"
+    """The ``judge.Verdict`` value this program must get over all tests."""
+    note: str = ""
+    """What the program is: ``reference``, ``slow``, ``greedy``, ``wrong: order`` …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a problem comes from."""
+
+    dataset: str = ""
+    split: str = ""
+    family: str = ""
+    """Group of similar problems, for tables by family."""
+    difficulty: str = ""
+    license: str = ""
+    visible: dict[str, Any] = field(default_factory=dict)
+    """Procedural suites: the parameters that the statement shows."""
+    hidden: dict[str, Any] = field(default_factory=dict)
+    """Procedural suites: the conventions that only the tests show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A programming problem with its tests.
+
+    Public tests speak: their failures are shown to the policy, and passing them
+    all ends the episode. Private and generated tests judge: they decide the
+    reward and are never shown (RLEF paper, section 2.1).
+    """
+
+    id: str
+    """Unique within its data set, stable over versions: ``conventions/test/17``."""
+    statement: str
+    public_tests: tuple[TestCase, ...]
+    private_tests: tuple[TestCase, ...] = ()
+    generated_tests: tuple[TestCase, ...] = ()
+    form: Form = "stdin"
+    entry_point: str | None = None
+    """Name of the function to call; ``call`` problems only."""
+    comparison: Comparison = "tokens"
+    limits: Limits = Limits()
+    solutions: tuple[Solution, ...] = ()
+    """Known-good and known-bad programs, the reference first."""
+    provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def hidden_tests(self) -> tuple[TestCase, ...]:
+        """Private and generated tests, the ones that the final judgement adds."""
+        return self.private_tests + self.generated_tests
+
+
+class ProblemSet(Protocol):
+    """A split of a data set.
+
+    ``get(id, draw)`` may return fresh tests for each ``draw`` (procedural training
+    splits do); fixed data ignore it. The same id and draw give the same problem
+    on every machine.
+    """
+
+    @property
+    def name(self) -> str:
+        """Data set name, as in tables: ``conventions``."""
+        ...
+
+    @property
+    def split(self) -> str:
+        """``train``, ``valid`` or ``test``."""
+        ...
+
+    def ids(self) -> list[str]:
+        """All ids, in a fixed order."""
+        ...
+
+    def get(self, problem_id: str, draw: int = 0) -> Problem:
+        """The problem with this id. Raises ``DataError`` with the nearest id if unknown."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Problem]: ...

@@ -1,0 +1,122 @@
+"""The run directory: append-only JSONL, files that are whole or absent, a resume index.
+
+runs/tiny--tiny--20261121-143000/
+├── config.yaml        resolved; ``rlef train --config`` accepts it
+├── provenance.json    versions, revision, host, command, isolation rung
+├── metrics.jsonl      one line a step
+├── traces.jsonl       one line an episode
+├── results.json       the table
+├── report.html
+└── checkpoints/       checkpoint-000010/ …  final/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rlef.errors import RunError
+
+METRICS = "metrics.jsonl"
+TRACES = "traces.jsonl"
+
+
+def runs_root() -> Path:
+    """Where runs go: ``RLEF_RUNS`` or ``./runs``."""
+    return Path(os.environ.get("RLEF_RUNS", "runs"))
+
+
+def default_name(config_name: str, model: str) -> str:
+    """``<config>--<model>--<date-time>``."""
+    tidy = Path(model).name.replace(" ", "-") or "model"
+    return f"{config_name}--{tidy}--{datetime.now():%Y%m%d-%H%M%S}"
+
+
+class Run:
+    """One run directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, *, overwrite: bool = False, command: str = "train") -> Run:
+        """Make a new directory. Raises ``RunError`` if it exists, with the three ways out."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not overwrite:
+                raise RunError(
+                    f"{path} exists already: go on with `rlef {command} --resume {path}`, "
+                    f"choose another place with --out, or replace it with --overwrite"
+                )
+            if not (path / "config.yaml").is_file():
+                raise RunError(f"{path} is not a run directory; --overwrite only replaces runs")
+            shutil.rmtree(path)
+        try:
+            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"can't write {path}: {error.strerror}; choose another place with --out") from None
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run. Raises ``RunError`` if it is none."""
+        if not (path / "config.yaml").is_file():
+            raise RunError(f"{path} is not a run directory (no config.yaml in it)")
+        return cls(path)
+
+    def append(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Append rows to a JSONL file and flush them to disk."""
+        text = "".join(json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n" for row in rows)
+        with (self.path / name).open("a", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rows(self, name: str) -> Iterator[dict[str, Any]]:
+        """Rows of a JSONL file; nothing if it does not exist. A torn last line is left out."""
+        yield from read_jsonl(self.path / name)
+
+    def truncate(self, name: str, keep_below: int) -> None:
+        """Drop rows whose ``step`` is ``keep_below`` or more: they will be made again."""
+        path = self.path / name
+        if path.exists():
+            kept = [row for row in read_jsonl(path) if int(row["step"]) < keep_below]
+            text = "".join(json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n" for row in kept)
+            write_whole(path, text)
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file whole or not at all."""
+        return write_whole(self.path / name, text)
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a JSON file whole or not at all."""
+        return self.write(name, json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write ``path`` through a temporary file and a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a JSONL file. A last line without its newline is torn and is left out."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n") and line.strip():
+                yield json.loads(line)

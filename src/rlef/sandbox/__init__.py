@@ -1,0 +1,1 @@
+"""Runs one untrusted program on one input, isolated. Knows no expected output."""
