@@ -1,0 +1,200 @@
+"""Splits of the suite: which statements and conventions, and the tests of each problem.
+
+Splits are made over the *visible* points of each family, so no statement of one split
+occurs in another, and a fortiori no (visible parameters, convention) pair does.
+
+``valid`` and ``test`` cross every chosen statement with every convention of its family.
+That makes the ceiling of a policy that never sees feedback a fact about the data: the
+same statement stands over ten problems with ten different answers, so with ``budget``
+attempts it can't solve more than ``budget`` of the ten, whatever it has memorised.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+from typing import Any
+
+from rlef.errors import DataError
+from rlef.problems.conventions.families import FAMILIES
+from rlef.problems.conventions.family import Family, Values
+from rlef.problems.types import Limits, Problem, Provenance, Solution, TestCase
+
+SIZES = {"train": 2000, "valid": 200, "test": 400}
+_PUBLIC, _PRIVATE = 2, 4
+_LIMITS = Limits(cpu_s=0.5, memory_bytes=128 * 2**20, output_bytes=64 * 2**10)
+_VERSION = 1
+"""Part of every seed: raise it when a family changes, so that old figures can't be mixed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """One problem before its tests are drawn."""
+
+    id: str
+    family: Family
+    visible: dict[str, Any]
+    hidden: dict[str, Any]
+
+    @property
+    def statement(self) -> str:
+        # The wording hangs on the visible point only: it must not tell conventions apart.
+        random = Random(f"{_VERSION}/wording/{self.family.name}/{self.visible}")
+        return random.choice(self.family.wordings).format(**self.visible)
+
+
+def _shares(total: int, families: list[str]) -> dict[str, int]:
+    """Deal ``total`` over families as evenly as possible, the first ones getting more."""
+    low, more = divmod(total, len(families))
+    return {name: low + (i < more) for i, name in enumerate(families)}
+
+
+@cache
+def _points(split: str) -> tuple[_Point, ...]:
+    """Every problem of a split, in the order of its ids."""
+    points: list[_Point] = []
+    names = list(FAMILIES)
+    conventions = len(FAMILIES[names[0]].conventions())
+    held_out = {part: _shares(SIZES[part] // conventions, names) for part in ("test", "valid")}
+    for name, family in FAMILIES.items():
+        visibles = family.visibles()
+        Random(f"{_VERSION}/split/{name}").shuffle(visibles)
+        tests, valids = held_out["test"][name], held_out["valid"][name]
+        if split == "test":
+            pairs = [(v, h) for v in visibles[:tests] for h in family.conventions()]
+        elif split == "valid":
+            pairs = [(v, h) for v in visibles[tests : tests + valids] for h in family.conventions()]
+        else:
+            pairs = _train_pairs(family, visibles[tests + valids :], _shares(SIZES["train"], names)[name])
+        points += [
+            _Point(f"conventions/{split}/{name}/{i}", family, visible, hidden)
+            for i, (visible, hidden) in enumerate(pairs)
+        ]
+    return tuple(points)
+
+
+def _train_pairs(family: Family, visibles: list[dict[str, Any]], count: int) -> list[tuple[Any, Any]]:
+    """``count`` different pairs with as many different visible points as there are."""
+    conventions = family.conventions()
+    random = Random(f"{_VERSION}/train/{family.name}")
+    turn = [random.sample(range(len(conventions)), len(conventions)) for _ in visibles]
+    pairs = [
+        (v, conventions[turn[i][lap]]) for lap in range(len(conventions)) for i, v in enumerate(visibles)
+    ]
+    return pairs[:count]
+
+
+def _separates(inputs: list[str], family: Family, visible: Values, hidden: Values) -> bool:
+    """True if the outputs for these inputs tell ``hidden`` from every other convention."""
+    want = [family.solve(text, visible, hidden) for text in inputs]
+    return all(
+        [family.solve(text, visible, other) for text in inputs] != want
+        for other in family.conventions()
+        if other != hidden
+    )
+
+
+def _draw_tests(point: _Point, random: Random) -> list[TestCase]:
+    """Public tests, which separate the conventions, then private ones on other inputs."""
+    family, visible, hidden = point.family, point.visible, point.hidden
+    chosen: list[str] = []
+    for count in (_PUBLIC, _PRIVATE):
+        for _ in range(1000):
+            drawn = [family.draw_input(random, visible) for _ in range(count)]
+            fresh = len(set(drawn)) == count and not set(drawn) & set(chosen)
+            if fresh and (chosen or _separates(drawn, family, visible, hidden)):
+                break
+        else:
+            raise AssertionError(f"{point.id}: can't draw {count} more inputs for {hidden}")
+        chosen += drawn
+    return [TestCase(input=text + "\n", output=family.solve(text, visible, hidden) + "\n") for text in chosen]
+
+
+def _solutions(point: _Point, public: list[TestCase], random: Random) -> tuple[Solution, ...]:
+    """The reference, another convention, a slow, a crashing and a greedy program."""
+    family, visible, hidden = point.family, point.visible, point.hidden
+    reference = family.program(visible, hidden)
+    other = random.choice([h for h in family.conventions() if h != hidden])
+    answers = {test.input.strip(): test.output.strip() for test in public}
+    return (
+        Solution(code=reference, note="reference"),
+        Solution(code=family.program(visible, other), verdict="wrong_answer", note=f"wrong: {other}"),
+        Solution(code="while True:pass\n" + reference, verdict="time_limit", note="slow"),
+        Solution(code=reference + "\nraise ValueError", verdict="runtime_error", note="crashing"),
+        Solution(code=f'print({answers!r}.get(input(),"?"))', verdict="wrong_answer", note="greedy"),
+    )
+
+
+class ConventionsSplit:
+    """One split as a ``ProblemSet``. Training draws fresh tests, the others are fixed."""
+
+    def __init__(self, split: str) -> None:
+        if split not in SIZES:
+            raise DataError(f"conventions has no split {split!r}; splits are {', '.join(SIZES)}")
+        self.name = "conventions"
+        self.split = split
+        self._by_id = {point.id: point for point in _points(split)}
+
+    def ids(self) -> list[str]:
+        """All ids: ``conventions/<split>/<family>/<n>``."""
+        return list(self._by_id)
+
+    def get(self, problem_id: str, draw: int = 0) -> Problem:
+        """The problem, with the tests of this draw if the split is ``train``."""
+        point = self._by_id.get(problem_id)
+        if point is None:
+            near = difflib.get_close_matches(problem_id, self._by_id, n=1)
+            raise DataError(f"no problem {problem_id!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        draw = draw if self.split == "train" else 0
+        random = Random(f"{_VERSION}/tests/{point.id}/{draw}")
+        tests = _draw_tests(point, random)
+        public, private = tests[:_PUBLIC], tests[_PUBLIC:]
+        return Problem(
+            id=point.id,
+            statement=point.statement,
+            public_tests=tuple(public),
+            private_tests=tuple(private),
+            limits=_LIMITS,
+            solutions=_solutions(point, public, random),
+            provenance=Provenance(
+                dataset=self.name,
+                split=self.split,
+                family=point.family.name,
+                license="Apache-2.0",
+                visible=dict(point.visible),
+                hidden=dict(point.hidden),
+            ),
+        )
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return (self.get(problem_id) for problem_id in self._by_id)
+
+
+def open_split(split: str) -> ConventionsSplit:
+    """``train`` (2,000 problems), ``valid`` (200) or ``test`` (400)."""
+    return ConventionsSplit(split)
+
+
+def no_feedback_ceiling(problems: Iterable[Problem], budget: int) -> dict[str, float]:
+    """Most that a policy that reads statements and no feedback can solve with ``budget`` attempts.
+
+    Computed from the problems themselves: among those under one statement, the best it can
+    do is to try the ``budget`` most frequent conventions. Returns the rate per problem id,
+    the same for all problems under a statement; their mean is the ceiling of the split.
+    """
+    groups: dict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        groups[problem.statement].append(problem)
+    rates: dict[str, float] = {}
+    for group in groups.values():
+        counts = Counter(tuple(problem.provenance.hidden.values()) for problem in group)
+        rate = sum(n for _, n in counts.most_common(budget)) / len(group)
+        rates |= {problem.id: rate for problem in group}
+    return rates
