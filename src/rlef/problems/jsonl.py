@@ -1,0 +1,219 @@
+"""The JSONL form of problems: one ``Problem`` a line, nothing lost, nothing guessed.
+
+Reading is strict. The reader follows the type hints of the records in
+``problems.types``, so a new field there is a new key here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gzip
+import json
+import types
+import typing
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from rlef.errors import DataError
+from rlef.problems.near import near
+from rlef.problems.types import Problem
+
+
+def problem_to_row(problem: Problem) -> dict[str, Any]:
+    """The problem as plain JSON values. Fields that hold their default are left out.
+
+    Raises ``DataError`` if a provenance parameter is not a JSON value.
+    """
+    row = cast(dict[str, Any], _plain(problem))
+    try:
+        same = json.loads(json.dumps(row, allow_nan=False)) == row
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise DataError(f"problem {problem.id!r} can't be written as JSON: provenance must hold JSON values")
+    return row
+
+
+def row_to_problem(row: object, where: str = "row") -> Problem:
+    """The problem in a row. Raises ``DataError`` naming ``where`` and the field."""
+    problem = cast(Problem, _record(Problem, row, where, ""))
+    if not problem.id:
+        raise DataError(f"{where}: id is empty")
+    if not problem.public_tests and not problem.hidden_tests:
+        raise DataError(f"{where}: the problem has no tests; give public_tests or private_tests")
+    if problem.form == "call":
+        _check_call(problem, where)
+    return problem
+
+
+def read_problems(path: Path | str) -> list[Problem]:
+    """All problems of a ``.jsonl`` or ``.jsonl.gz`` file. Blank lines are skipped.
+
+    Raises ``DataError`` if the file is missing, empty, torn, or holds a bad row or the
+    same id twice; the message names file, line and field.
+    """
+    path = Path(path)
+    problems: dict[str, Problem] = {}
+    for where, row in json_lines(path):
+        problem = row_to_problem(row, where)
+        if problem.id in problems:
+            raise DataError(f"{where}: id {problem.id!r} is there twice; ids must be unique")
+        problems[problem.id] = problem
+    if not problems:
+        raise DataError(f"{path} holds no problems; give a JSONL file with one problem a line")
+    return list(problems.values())
+
+
+def write_problems(path: Path | str, problems: Iterable[Problem]) -> Path:
+    """Write a ``.jsonl`` or ``.jsonl.gz`` file, whole or not at all; same problems, same bytes.
+
+    Raises ``DataError`` if the place can't be written.
+    """
+    path = Path(path)
+    text = "".join(json.dumps(problem_to_row(problem), ensure_ascii=True) + "\n" for problem in problems)
+    data = text.encode("ascii")
+    if path.suffix == ".gz":
+        data = gzip.compress(data, mtime=0)
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise DataError(f"can't write {path}: {error.strerror}; choose another place") from None
+    return path
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, object]]:
+    """Pairs of ``file:line`` and the JSON value there. Raises ``DataError`` for bad files and lines."""
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            yield where, json.loads(line, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: not valid JSON ({error})") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+    except OSError as error:
+        # gzip's BadGzipFile is an OSError without a strerror
+        reason = error.strerror or str(error)
+        raise DataError(f"can't read {path}: {reason}; give a .jsonl or .jsonl.gz file") from None
+    except (EOFError, zlib.error):
+        raise DataError(f"can't read {path}: the gzip data are cut off or damaged; get it again") from None
+    except UnicodeDecodeError:
+        raise DataError(f"can't read {path}: it is not UTF-8 text") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_call(problem: Problem, where: str) -> None:
+    """A ``call`` problem names its function; inputs are JSON lists, outputs JSON."""
+    if not problem.entry_point:
+        raise DataError(f"{where}: entry_point is missing; a 'call' problem names its function there")
+    for group in ("public_tests", "private_tests", "generated_tests"):
+        for index, test in enumerate(getattr(problem, group)):
+            for name, text in (("input", test.input), ("output", test.output)):
+                _check_call_text(text, name, f"{where}: {group}[{index}].{name}")
+
+
+def _check_call_text(text: str, name: str, where: str) -> None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise DataError(f"{where} must be JSON in a 'call' problem") from None
+    if name == "input" and not isinstance(value, list):
+        raise DataError(f"{where} must be a JSON list of arguments in a 'call' problem")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if getattr(value, field.name) != _default(field)
+        }
+    if isinstance(value, tuple) and all(dataclasses.is_dataclass(item) for item in value):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+@functools.cache
+def _hints(record: type) -> dict[str, Any]:
+    return typing.get_type_hints(record)
+
+
+def _record(record: type, value: object, where: str, path: str) -> Any:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: {path or 'the row'} must be an object, not {_name(value)}")
+    hints = _hints(record)
+    inner = {key: f"{path}.{key}" if path else str(key) for key in value}
+    for key in value:
+        if key not in hints:
+            raise DataError(f"{where}: unknown field {inner[key]!r}{near(key, hints)}")
+    for field in dataclasses.fields(record):
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if needed and field.name not in value:
+            raise DataError(f"{where}: field {(path + '.' if path else '') + field.name!r} is missing")
+    return record(**{key: _value(hints[key], item, where, inner[key]) for key, item in value.items()})
+
+
+def _value(hint: Any, value: object, where: str, path: str) -> Any:
+    """``value`` checked against a type hint of the records; lists become tuples."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _record(cast(type, hint), value, where, path)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise DataError(f"{where}: {path} must be a list, not {_name(value)}")
+        return tuple(_value(args[0], item, where, f"{path}[{i}]") for i, item in enumerate(value))
+    if origin is typing.Literal:
+        if value not in args:
+            raise DataError(f"{where}: {path} must be one of {', '.join(args)}{near(str(value), args)}")
+        return value
+    return _scalar(hint, value, where, path)
+
+
+def _scalar(hint: Any, value: object, where: str, path: str) -> Any:
+    if typing.get_origin(hint) is types.UnionType:
+        kinds = typing.get_args(hint)
+    elif hint is float:
+        kinds = (float, int)
+    else:
+        kinds = (typing.get_origin(hint) or hint,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(_NAMES[kind] for kind in kinds)
+        raise DataError(f"{where}: {path} must be {names}, not {_name(value)}")
+    return value
+
+
+_NAMES: dict[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+    type(None): "null",
+}
+
+
+def _name(value: object) -> str:
+    return _NAMES.get(type(value), type(value).__name__)
