@@ -67,6 +67,8 @@ class Episode(Record):
     """Cap of one model turn; a turn cut off by it is invalid."""
     test_chars: int = Field(default=512, ge=32)
     """Cap of one text (input, output, stack trace) quoted in feedback."""
+    shown_failures: int = Field(default=0, ge=0)
+    """Most failing tests that a feedback message shows; 0 shows all."""
     style: Literal["plain", "terse"] = "plain"
     """Wording of the messages: ``plain`` English, or ``terse`` for the tiny model."""
 
@@ -117,6 +119,9 @@ class Sampling(Record):
 class Algorithm(Record):
     """From episodes to an update (RLEF paper, section 2.2 and appendix A.1)."""
 
+    objective: Literal["ppo", "rejection"] = "ppo"
+    """``ppo``, or ``rejection``: supervised on the last response of the policy's own solved
+    episodes (appendix A.3)."""
     credit: Literal["turn", "token", "rloo", "grpo", "none"] = "turn"
     """Advantage: value per turn, value per token (appendix B.6), group baselines, or the
     plain return."""
@@ -147,15 +152,16 @@ class Algorithm(Record):
 
 
 class WarmStart(Record):
-    """Supervised training before, or instead of, reinforcement learning."""
+    """Supervised training on synthesised episodes of ``conventions``, before the first step."""
 
     steps: int = Field(default=0, ge=0)
     lr: float = Field(default=1e-3, gt=0)
     batch: int = Field(default=64, ge=1)
     repair_right: float = Field(default=0.5, ge=0, le=1)
-    """Share of recorded second and third turns that make the right repair."""
-    rejection: bool = False
-    """Train on the last response of the policy's own solved episodes (appendix A.3)."""
+    """Share of second and third turns that make the right repair; the others try another
+    convention at random, so that there is something left to learn."""
+    broken: float = Field(default=0.04, ge=0, le=1)
+    """Share of programs that lose a character, so that error messages are seen too."""
 
 
 class Evaluation(Record):
@@ -164,6 +170,8 @@ class Evaluation(Record):
     every: int = Field(default=0, ge=0)
     """Steps between readings on ``valid``; 0 for none."""
     valid_problems: int = Field(default=100, ge=1)
+    turns: int = Field(default=3, ge=1)
+    """Turn limit and sample budget of every condition, whatever the training used."""
     rollouts: int = Field(default=1, ge=1)
     """Multi-turn episodes per problem; single-turn takes ``turns`` times as many samples."""
     temperature: float = Field(default=0.2, ge=0)

@@ -1,0 +1,145 @@
+"""Every text that a policy reads, in two styles.
+
+``plain`` is English for language models, in the structure of the RLEF paper (appendix C.1):
+a header, one bullet per failing public test, the request to try again, the format guide.
+``terse`` is the same information in as few characters as will do, for a model trained from
+nothing.
+
+Quoted text (inputs, outputs, traces) is written by untrusted programs. Each of its lines
+stands behind a mark of its own (``| `` in plain, a space after the first line in terse), so
+it reads as it was printed and can't pass for a line of the message. Special tokens in it
+are the codec's concern.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from rlef.config import Episode
+from rlef.episode import stack
+from rlef.judge.types import PublicReport, TestReport, Verdict
+from rlef.problems.types import Problem
+
+_GUIDE = (
+    "Put the complete program in one code block that begins with ```python and ends with ```. "
+    "Use no other code block."
+)
+_RETRY = "Write the program again, so that it is correct on all inputs."
+_LIMITS = {
+    Verdict.TIME_LIMIT: ("it used more CPU time than allowed and was stopped.", "time limit"),
+    Verdict.IDLE_LIMIT: ("it waited without doing anything until it was stopped.", "idle limit"),
+    Verdict.MEMORY_LIMIT: ("it needed more memory than allowed and was stopped.", "memory limit"),
+    Verdict.OUTPUT_LIMIT: ("it printed more than allowed and was stopped.", "output limit"),
+}
+_UNREAD = {
+    "no_code": ("There is no complete code block in your answer.", "no code"),
+    "truncated": ("Your answer was cut off, because it was longer than allowed.", "too long"),
+}
+
+
+def opening(problem: Problem, config: Episode) -> str:
+    """The first message: what is asked, the statement as it is, and the format guide."""
+    if config.style == "terse":
+        return problem.statement
+    if problem.form == "call":
+        task = f"Write a Python 3 program that defines `{problem.entry_point}` as described below."
+    else:
+        task = (
+            "Write a Python 3 program that solves the following problem. "
+            "It reads from standard input and prints to standard output."
+        )
+    return f"{task}\n\n{problem.statement.strip()}\n\n{_GUIDE}"
+
+
+def feedback(report: PublicReport, config: Episode, *, entry_point: str | None = None) -> str:
+    """What the failing public tests say; the request to retry alone if none failed.
+
+    ``entry_point`` is the function's name if the problem is tested by calls. Raises
+    ``ValueError`` on a judge error, which is nothing that a policy should read about.
+    """
+    if report.verdict is Verdict.JUDGE_ERROR:
+        raise ValueError("a judge error is no feedback")
+    failures = report.failures[: config.shown_failures or None]
+    if not failures:
+        return retry_only(config)
+    if report.verdict is Verdict.COMPILE_ERROR:
+        return _not_compiled(failures[0], config)
+    if config.style == "terse":
+        return "".join(_terse_test(test, config.test_chars, entry_point) for test in failures).rstrip("\n")
+    bullets = "\n".join(_plain_test(test, config.test_chars, entry_point) for test in failures)
+    return f"Your program fails these tests:\n\n{bullets}\n\n{retry_only(config)}"
+
+
+def retry_only(config: Episode) -> str:
+    """The request to try again without a word about why (RLEF paper, appendix B.5)."""
+    return "try again" if config.style == "terse" else f"{_RETRY}\n\n{_GUIDE}"
+
+
+def parse_failure(config: Episode, reason: str = "no_code") -> str:
+    """What is said to a turn without a program; ``reason`` is ``no_code`` or ``truncated``."""
+    plain, terse = _UNREAD[reason]
+    return f"error: {terse}" if config.style == "terse" else f"{plain} {retry_only(config)}"
+
+
+def _not_compiled(test: TestReport, config: Episode) -> str:
+    if config.style == "terse":
+        return f"error: {stack.last_line(test.error, config.test_chars)}"
+    trace = _bars(stack.clean(test.error, config.test_chars))
+    return f"Your program does not compile, so no test could run:\n\n{trace}\n\n{retry_only(config)}"
+
+
+def _plain_test(test: TestReport, cap: int, entry_point: str | None) -> str:
+    given = "On the input" if entry_point is None else "The call"
+    bullet = f"- {given}\n{_bars(_input(test, cap, entry_point))}\n"
+    if test.verdict in _LIMITS:
+        return bullet + f"  has no result: {_LIMITS[test.verdict][0]}"
+    if test.verdict is Verdict.RUNTIME_ERROR:
+        return bullet + f"  it fails with an error:\n{_bars(stack.clean(test.error, cap))}"
+    want, got = _outputs(test, cap, called=entry_point is not None)
+    should, did = (
+        ("it should print", "but it prints") if entry_point is None else ("should return", "but returns")
+    )
+    return bullet + f"  {should}\n{_bars(want)}\n  {did}\n{_bars(got)}"
+
+
+def _terse_test(test: TestReport, cap: int, entry_point: str | None) -> str:
+    given = f"in: {_hang(_input(test, cap, entry_point))}\n"
+    if test.verdict in _LIMITS:
+        return given + f"error: {_LIMITS[test.verdict][1]}\n"
+    if test.verdict is Verdict.RUNTIME_ERROR:
+        return given + f"error: {stack.last_line(test.error, cap)}\n"
+    want, got = _outputs(test, cap, called=entry_point is not None)
+    return given + f"want: {_hang(want)}\ngot: {_hang(got)}\n"
+
+
+def _input(test: TestReport, cap: int, entry_point: str | None) -> str:
+    if entry_point is None:
+        return stack.head(test.input.removesuffix("\n"), cap)
+    arguments = ", ".join(repr(value) for value in json.loads(test.input))
+    return stack.head(f"{entry_point}({arguments})", cap)
+
+
+def _outputs(test: TestReport, cap: int, *, called: bool) -> tuple[str, str]:
+    """Expected and actual output as shown: alike only if nothing but their ends were cut."""
+    show: Callable[[str], str] = _python if called else lambda text: text.removesuffix("\n")
+    want, got = show(test.expected), show(test.got)
+    if want == got:  # they differ in white space at the end: show it
+        want, got = repr(test.expected), repr(test.got)
+    return stack.head(want, cap), stack.head(got, cap)
+
+
+def _python(text: str) -> str:
+    """JSON as Python writes it: ``True``, not ``true``. Other text stays."""
+    try:
+        return repr(json.loads(text))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _bars(text: str) -> str:
+    return "\n".join(f"  | {line}" for line in text.split("\n")) if text else "  (nothing)"
+
+
+def _hang(text: str) -> str:
+    return text.replace("\n", "\n ")

@@ -1,0 +1,205 @@
+"""Programs and tests in, reports out. The only room where expected and actual outputs meet.
+
+The sandbox gets the source and the inputs, never an expected output. What comes back
+(wait status, clocks, bytes) is held against the expectations here, in the parent. A
+failure of the sandbox is retried and then reported as ``judge_error``, which is not a
+verdict on the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from rlef.errors import DataError, SandboxError
+from rlef.judge import call
+from rlef.judge.types import HiddenReport, PublicReport, TestReport, Verdict
+from rlef.judge.verdict import judge_error, report_of
+from rlef.problems.types import Problem, TestCase
+from rlef.sandbox.types import RunLimits, RunResult, Status
+
+TRIES = 3
+"""Runs of a test in which the sandbox may fail before it is given up as ``judge_error``."""
+
+_KEEP = {"public": 8192, "hidden": 512}
+"""Most characters of a program's output kept in a report; hidden ones feed no message."""
+
+_Tested = tuple[tuple[TestReport, ...], str]
+"""Reports of the tests that ran, and the isolation rung."""
+
+
+class Runner(Protocol):
+    """What the judge needs of a sandbox."""
+
+    def run(self, source: str, stdins: Sequence[bytes], limits: RunLimits) -> AsyncGenerator[RunResult, None]:
+        """Run ``source`` once for each input, in order.
+
+        Yields one result per input, or a single ``COMPILE_ERROR``. Raises ``SandboxError``
+        when the sandbox itself fails. A caller that needs no more closes the generator.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """A known solution whose verdict is not the declared one."""
+
+    problem_id: str
+    index: int
+    """Position in ``Problem.solutions``."""
+    note: str
+    declared: str
+    found: Verdict
+    test: TestReport | None
+    """The first test that was not accepted, if there is one."""
+
+
+class Judge:
+    """Judges programs in a sandbox; equal programs on equal tests run once.
+
+    ``cache`` is how many sets of reports are kept for that. Example::
+
+        public, hidden = await Judge(sandbox).judge(problem, code)
+    """
+
+    def __init__(self, sandbox: Runner, *, cache: int = 512) -> None:
+        self.sandbox = sandbox
+        self._size = cache
+        self._tested: OrderedDict[Hashable, _Tested] = OrderedDict()
+        self._running: dict[Hashable, asyncio.Task[_Tested]] = {}
+
+    async def public(self, problem: Problem, code: str) -> PublicReport:
+        """All public tests, every one run, whatever the others say.
+
+        Raises ``DataError`` if the problem has none.
+        """
+        tests = problem.public_tests
+        reports, rung = await self._once("public", problem, tests, code)
+        return PublicReport(tests=reports, total=len(tests), rung=rung)
+
+    async def hidden(self, problem: Problem, code: str) -> HiddenReport:
+        """Private and generated tests up to the first that is not accepted.
+
+        Raises ``DataError`` if the problem has none: nothing tested is not a pass.
+        """
+        tests = problem.hidden_tests
+        reports, rung = await self._once("hidden", problem, tests, code)
+        return HiddenReport(tests=reports, total=len(tests), rung=rung)
+
+    async def judge(self, problem: Problem, code: str) -> tuple[PublicReport, HiddenReport | None]:
+        """Public tests, then the hidden ones if all public tests passed."""
+        public = await self.public(problem, code)
+        return public, await self.hidden(problem, code) if public.passed else None
+
+    async def certify(self, problem: Problem) -> list[Disagreement]:
+        """Run every known solution; return those that did not get their declared verdict."""
+        wrong = []
+        for index, solution in enumerate(problem.solutions):
+            public, hidden = await self.judge(problem, solution.code)
+            report = public if hidden is None else hidden
+            if report.verdict.value != solution.verdict:
+                wrong.append(
+                    Disagreement(
+                        problem_id=problem.id,
+                        index=index,
+                        note=solution.note,
+                        declared=solution.verdict,
+                        found=report.verdict,
+                        test=next(iter(report.failures), None),
+                    )
+                )
+        return wrong
+
+    async def _once(
+        self, kind: Literal["public", "hidden"], problem: Problem, tests: tuple[TestCase, ...], code: str
+    ) -> _Tested:
+        """The reports of ``tests``: kept ones, those being made by another caller, or new ones."""
+        if not tests:
+            raise DataError(f"problem {problem.id} has no {kind} tests, so nothing can pass it")
+        key = (kind, code, tests, problem.form, problem.entry_point, problem.comparison, problem.limits)
+        if key in self._tested:
+            self._tested.move_to_end(key)
+            return self._tested[key]
+        task = self._running.get(key)
+        if task is None:
+            work = self._run(problem, code, tests, all_of_them=kind == "public", keep=_KEEP[kind])
+            task = self._running[key] = asyncio.ensure_future(work)
+            task.add_done_callback(lambda done: self._keep(key, done))
+        # Shielded: when one caller is cancelled, another may still wait for these reports.
+        return await asyncio.shield(task)
+
+    def _keep(self, key: Hashable, task: asyncio.Task[_Tested]) -> None:
+        del self._running[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        reports, _ = task.result()
+        if all(report.verdict is not Verdict.JUDGE_ERROR for report in reports):
+            self._tested[key] = task.result()
+        while len(self._tested) > self._size:
+            self._tested.popitem(last=False)
+
+    async def _run(
+        self, problem: Problem, code: str, tests: Sequence[TestCase], *, all_of_them: bool, keep: int
+    ) -> _Tested:
+        """Run the tests in order; unless ``all_of_them``, no further than the first failure."""
+        reports: list[TestReport] = []
+        rung = ""
+        source, stdins = _program(problem, code, tests)
+        try:
+            async with aclosing(_steady(self.sandbox, source, stdins, _limits(problem))) as runs:
+                async for run in runs:
+                    rung = run.rung.value
+                    # A program that does not compile fails all tests; any other run is one test.
+                    left = tests[len(reports) :]
+                    mine = left if run.status is Status.COMPILE_ERROR else left[:1]
+                    reports += [report_of(problem, code, test, run, keep=keep) for test in mine]
+                    if not all_of_them and reports[-1].verdict is not Verdict.ACCEPTED:
+                        break
+        except SandboxError as error:
+            reports += [judge_error(test, error) for test in tests[len(reports) :]]
+        return tuple(reports if all_of_them else _to_first_failure(reports)), rung
+
+
+async def _steady(
+    sandbox: Runner, source: str, stdins: Sequence[bytes], limits: RunLimits
+) -> AsyncGenerator[RunResult, None]:
+    """``sandbox.run``, going on after the sandbox's own failures, up to `TRIES` at one input."""
+    done = failed = 0
+    while done < len(stdins):
+        try:
+            async with aclosing(sandbox.run(source, stdins[done:], limits)) as runs:
+                async for run in runs:
+                    yield run
+                    done, failed = done + 1, 0
+                    if run.status is Status.COMPILE_ERROR:
+                        return
+            if done < len(stdins):
+                raise SandboxError(f"{len(stdins) - done} results are missing")
+        except SandboxError:
+            failed += 1
+            if failed == TRIES:
+                raise
+
+
+def _program(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[str, list[bytes]]:
+    """The source to run and the stdin of each test."""
+    if problem.form == "call":
+        source = call.with_driver(code, call.entry_name(problem))
+        for test in tests:
+            call.check_arguments(test.input, problem.id)
+        return source, [call.stdin(code, test.input) for test in tests]
+    return code, [test.input.encode("utf-8", "surrogatepass") for test in tests]
+
+
+def _limits(problem: Problem) -> RunLimits:
+    limits = problem.limits
+    return RunLimits(cpu_s=limits.cpu_s, memory_bytes=limits.memory_bytes, output_bytes=limits.output_bytes)
+
+
+def _to_first_failure(reports: Sequence[TestReport]) -> Sequence[TestReport]:
+    ends = (i + 1 for i, report in enumerate(reports) if report.verdict is not Verdict.ACCEPTED)
+    return reports[: next(ends, len(reports))]

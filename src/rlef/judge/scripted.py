@@ -1,0 +1,43 @@
+"""A sandbox that follows a script, for tests of what stands above the sandbox. Runs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from rlef.sandbox.types import RunLimits, RunResult, Status
+
+Script = Callable[[str, bytes], RunResult | bytes]
+"""From source and stdin to a result; bytes are the stdout of a run that ends well. May
+raise ``SandboxError``."""
+
+
+class ScriptedSandbox:
+    """Answers runs by a function. ``delay`` gives the seconds to sleep before each result."""
+
+    def __init__(self, script: Script, *, delay: Callable[[], float] | None = None) -> None:
+        self.script = script
+        self.delay = delay
+        self.runs: list[tuple[str, bytes]] = []
+        """Every run that was started: source and stdin."""
+        self.limits: list[RunLimits] = []
+        self.closed = 0
+        """How many calls of ``run`` have ended, read to their end or closed early."""
+
+    async def run(
+        self, source: str, stdins: Sequence[bytes], limits: RunLimits
+    ) -> AsyncGenerator[RunResult, None]:
+        """As a sandbox does: one result per input, or one ``COMPILE_ERROR``."""
+        self.limits.append(limits)
+        try:
+            for stdin in stdins:
+                self.runs.append((source, stdin))
+                await asyncio.sleep(self.delay() if self.delay else 0)
+                result = self.script(source, stdin)
+                if isinstance(result, bytes):
+                    result = RunResult(status=Status.EXITED, stdout=result)
+                yield result
+                if result.status is Status.COMPILE_ERROR:
+                    return
+        finally:
+            self.closed += 1

@@ -1,0 +1,82 @@
+"""From one run to the report of one test: the only place where a verdict is decided.
+
+| the run                                | verdict                                             |
+|----------------------------------------|-----------------------------------------------------|
+| ended by itself with exit code 0       | ``accepted`` or ``wrong_answer``, by its output       |
+| ended otherwise, or by a signal        | ``runtime_error``, whatever it had printed            |
+| was stopped at a limit                 | the limit's own verdict                             |
+| never ran, as it does not compile      | ``compile_error``                                   |
+"""
+
+from __future__ import annotations
+
+import signal
+
+from rlef.errors import DataError, SandboxError
+from rlef.judge import call, plain
+from rlef.judge.compare import matches
+from rlef.judge.types import TestReport, Verdict
+from rlef.problems.types import Problem, TestCase
+from rlef.sandbox.types import RunResult, Status
+
+_VERDICT = {
+    Status.EXITED: Verdict.RUNTIME_ERROR,  # exit code 0 is handled before this table
+    Status.SIGNALLED: Verdict.RUNTIME_ERROR,
+    Status.CPU_LIMIT: Verdict.TIME_LIMIT,
+    Status.IDLE_LIMIT: Verdict.IDLE_LIMIT,
+    Status.MEMORY_LIMIT: Verdict.MEMORY_LIMIT,
+    Status.OUTPUT_LIMIT: Verdict.OUTPUT_LIMIT,
+    Status.COMPILE_ERROR: Verdict.COMPILE_ERROR,
+}
+
+
+def report_of(problem: Problem, code: str, test: TestCase, run: RunResult, *, keep: int) -> TestReport:
+    """Hold a run against its test. At most ``keep`` characters of each stream are reported."""
+    called = problem.form == "call"
+    got = call.result(run.stdout, call.marker(code, test.input)) if called else run.stdout
+    error = run.stderr.decode(errors="replace")
+    if called:
+        error = call.without_driver(error, code)
+    if run.ok:
+        right = got is not None and _answers(problem, test, got)
+        verdict = Verdict.ACCEPTED if right else Verdict.WRONG_ANSWER
+    else:
+        verdict = _VERDICT[run.status]
+        error = error if error.strip() else _ending(run)
+    return TestReport(
+        verdict=verdict,
+        input=test.input,
+        expected=test.output,
+        got=(got or b"").decode(errors="replace")[:keep],
+        error=error[-keep:],
+        cpu_s=run.cpu_s,
+        peak_bytes=run.peak_bytes,
+    )
+
+
+def judge_error(test: TestCase, error: SandboxError) -> TestReport:
+    """The report of a test that the sandbox failed to run."""
+    return TestReport(
+        verdict=Verdict.JUDGE_ERROR, input=test.input, expected=test.output, error=f"sandbox: {error}"
+    )
+
+
+def _answers(problem: Problem, test: TestCase, got: bytes) -> bool:
+    if problem.form == "stdin":
+        return matches(test.output, got, problem.comparison)
+    try:
+        expected = plain.parse(test.output)
+    except plain.NotPlain as error:
+        raise DataError(f"problem {problem.id}: an expected value is not JSON: {error}") from None
+    try:
+        return plain.equal(expected, plain.parse(got))
+    except plain.NotPlain:
+        return False
+
+
+def _ending(run: RunResult) -> str:
+    """How a run that said nothing on stderr ended."""
+    if run.status is Status.SIGNALLED:
+        known = {s.value: s.name for s in signal.Signals}
+        return f"killed by {known.get(run.signal, f'signal {run.signal}')}"
+    return f"exit code {run.exit_code}" if run.status is Status.EXITED else ""
