@@ -52,8 +52,10 @@ class ActorCritic(ABC):
     """Most tokens of one episode."""
 
     def __init__(self, model: Any, tokenizer: Any, *, seed: int, autocast: torch.dtype | None) -> None:
-        check_head(model)
-        self._model = model.eval()
+        check_head(model.eval())
+        # Many models pad with their end token, and torch then withholds its gradient.
+        model.get_input_embeddings().padding_idx = None
+        self._model = model
         self._tokenizer = tokenizer
         self._autocast = autocast
         self._rebased = False
