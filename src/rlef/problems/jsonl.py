@@ -6,6 +6,7 @@ Reading is strict. The reader follows the type hints of the records in
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import gzip
@@ -83,7 +84,8 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> Path:
         draft.write_bytes(data)
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise DataError(f"can't write {path}: {error.strerror}; choose another place") from None
     return path
 

@@ -1,0 +1,152 @@
+"""The JSONL form loses nothing and refuses what it does not know."""
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlef.errors import DataError
+from rlef.problems.basics import open_split
+from rlef.problems.jsonl import problem_to_row, read_problems, row_to_problem, write_problems
+from rlef.problems.types import Limits, Problem, Provenance, Solution, TestCase
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+TEXT = st.text(alphabet=st.characters(), max_size=20)  # lone surrogates included
+TESTS = st.lists(st.builds(TestCase, input=TEXT, output=TEXT), min_size=1, max_size=3).map(tuple)
+STDIN = st.builds(
+    Problem,
+    id=st.text(min_size=1, max_size=9),
+    statement=TEXT,
+    public_tests=TESTS,
+    private_tests=TESTS | st.just(()),
+    generated_tests=TESTS | st.just(()),
+    comparison=st.sampled_from(["tokens", "exact", "lines"]),
+    limits=st.builds(
+        Limits, cpu_s=st.floats(0.1, 9), memory_bytes=st.integers(1, 2**40), output_bytes=st.integers(1)
+    ),
+    solutions=st.lists(st.builds(Solution, code=TEXT, verdict=TEXT, note=TEXT), max_size=2).map(tuple),
+    provenance=st.builds(
+        Provenance,
+        dataset=TEXT,
+        split=TEXT,
+        family=TEXT,
+        difficulty=TEXT,
+        license=TEXT,
+        visible=st.dictionaries(TEXT, JSON, max_size=2),
+        hidden=st.dictionaries(TEXT, JSON, max_size=2),
+    ),
+)
+CALL = Problem(
+    id="call/1",
+    statement="f",
+    public_tests=(TestCase(input="[1]", output="2"),),
+    form="call",
+    entry_point="f",
+)
+ROW = {"id": "a", "statement": "s", "public_tests": [{"input": "1", "output": "2"}]}
+
+
+@settings(max_examples=150, deadline=None)
+@given(STDIN | st.just(CALL))
+def test_a_problem_survives_its_row_as_text(problem):
+    text = json.dumps(problem_to_row(problem))
+    assert row_to_problem(json.loads(text)) == problem
+
+
+@pytest.mark.parametrize("name", ["set.jsonl", "set.jsonl.gz"])
+def test_files_give_back_what_was_written_and_same_problems_give_same_bytes(tmp_path, name):
+    problems = [*open_split("valid"), CALL]
+    path = write_problems(tmp_path / "deep" / name, problems)
+    assert read_problems(path) == problems
+    assert path.read_bytes() == write_problems(tmp_path / name, problems).read_bytes()
+    assert sorted(p.name for p in path.parent.iterdir()) == [name]
+
+
+def _refusal(tmp_path, *lines, name="bad.jsonl"):
+    path = tmp_path / name
+    path.write_text("".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(DataError) as caught:
+        read_problems(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_unknown_field_is_refused_with_place_and_nearest_name(tmp_path):
+    message = _refusal(tmp_path, ROW, {**ROW, "id": "b", "statment": "s"})
+    assert "bad.jsonl:2:" in message and "'statment'" in message and "'statement'" in message
+
+
+def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
+    message = _refusal(tmp_path, {**ROW, "public_tests": [{"input": "1", "output": "2", "outptu": "2"}]})
+    assert "bad.jsonl:1:" in message and "'public_tests[0].outptu'" in message and "'output'" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"statement": 3}, "statement must be text, not a whole number"),
+        ({"public_tests": "12"}, "public_tests must be a list, not text"),
+        ({"public_tests": [{"input": "1"}]}, "field 'public_tests[0].output' is missing"),
+        ({"limits": {"cpu_s": "2"}}, "limits.cpu_s must be a number or a whole number"),
+        ({"limits": {"memory_bytes": True}}, "limits.memory_bytes must be a whole number, not true or false"),
+        ({"form": "sdtin"}, "did you mean 'stdin'"),
+        ({"comparison": "token"}, "did you mean 'tokens'"),
+        ({"public_tests": []}, "no tests"),
+        ({"id": ""}, "id is empty"),
+        ({"form": "call"}, "entry_point is missing"),
+        ({"form": "call", "entry_point": "f"}, "public_tests[0].input must be a JSON list"),
+        ({"provenance": {"visible": []}}, "provenance.visible must be an object"),
+        ({"provenance": []}, "provenance must be an object, not a list"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(tmp_path, change, named):
+    message = _refusal(tmp_path, {**ROW, **change})
+    assert named in message and "bad.jsonl:1" in message
+
+
+def test_a_missing_field_a_bad_line_and_a_repeated_id_are_named_with_their_line(tmp_path):
+    assert "bad.jsonl:1: field 'public_tests' is missing" in _refusal(tmp_path, {"id": "a", "statement": "s"})
+    assert "bad.jsonl:3: not valid JSON" in _refusal(tmp_path, ROW, "\n", '{"id": ')
+    assert "bad.jsonl:1: not valid JSON" in _refusal(tmp_path, '{"id": NaN}\n')
+    assert "bad.jsonl:1: the row must be an object" in _refusal(tmp_path, "[1]\n")
+    assert "bad.jsonl:2: id 'a' is there twice" in _refusal(tmp_path, ROW, ROW)
+
+
+def test_an_empty_missing_or_damaged_file_is_one_line(tmp_path):
+    assert "holds no problems" in _refusal(tmp_path, "")
+    assert "can't read" in _refusal(tmp_path, "text", name="plain.jsonl.gz")
+    with pytest.raises(DataError, match="No such file"):
+        read_problems(tmp_path / "none.jsonl")
+    whole = gzip.compress(json.dumps(ROW).encode())
+    (tmp_path / "cut.jsonl.gz").write_bytes(whole[:-9])
+    with pytest.raises(DataError, match="cut off"):
+        read_problems(tmp_path / "cut.jsonl.gz")
+    (tmp_path / "latin.jsonl").write_bytes(b'{"id": "\xe9"}')
+    with pytest.raises(DataError, match="UTF-8"):
+        read_problems(tmp_path / "latin.jsonl")
+
+
+@pytest.mark.parametrize("value", [(1, 2), {1: 2}, float("nan"), {1, 2}])
+def test_parameters_that_json_would_change_are_not_written(tmp_path, value):
+    problem = row_to_problem(ROW)
+    changed = Problem(
+        id="a",
+        statement="s",
+        public_tests=problem.public_tests,
+        provenance=Provenance(visible={"k": value}),
+    )
+    with pytest.raises(DataError, match="'a'"):
+        write_problems(tmp_path / "out.jsonl", [changed])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="can't write"):
+        write_problems(tmp_path / "file" / "out.jsonl", [CALL])
