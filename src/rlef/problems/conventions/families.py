@@ -121,7 +121,7 @@ divide = Family(
 
 def _keeps(x: int, v: Values, h: Values) -> bool:
     beyond = x > v["k"] if v["side"] == "above" else x < v["k"]
-    return beyond or (h["bound"] == "inclusive" and x == v["k"])
+    return bool(beyond or (h["bound"] == "inclusive" and x == v["k"]))
 
 
 def _operator(v: Values, h: Values) -> str:

@@ -182,19 +182,19 @@ def open_split(split: str) -> ConventionsSplit:
     return ConventionsSplit(split)
 
 
-def no_feedback_ceiling(problems: Iterable[Problem], budget: int) -> dict[str, float]:
-    """Most that a policy that reads statements and no feedback can solve with ``budget`` attempts.
+def blind_masses(problems: Iterable[Problem]) -> dict[str, tuple[float, ...]]:
+    """What a policy that reads statements and no feedback can know of each problem.
 
-    Computed from the problems themselves: among those under one statement, the best it can
-    do is to try the ``budget`` most frequent conventions. Returns the rate per problem id,
-    the same for all problems under a statement; their mean is the ceiling of the split.
+    For every problem id, the shares of the conventions among the problems under the same
+    statement. They are counted in the data itself, so the sum of the ``k`` largest is the most
+    that any such policy solves with ``k`` attempts, even one that knows the whole split.
     """
     groups: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         groups[problem.statement].append(problem)
-    rates: dict[str, float] = {}
+    masses: dict[str, tuple[float, ...]] = {}
     for group in groups.values():
         counts = Counter(tuple(problem.provenance.hidden.values()) for problem in group)
-        rate = sum(n for _, n in counts.most_common(budget)) / len(group)
-        rates |= {problem.id: rate for problem in group}
-    return rates
+        shares = tuple(count / len(group) for count in counts.values())
+        masses |= {problem.id: shares for problem in group}
+    return masses

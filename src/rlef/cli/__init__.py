@@ -1,0 +1,78 @@
+"""The command line: thin commands over the rooms.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 our failure,
+2 the user's mistake, 3 judged and not accepted, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+from rlef import __version__
+from rlef.cli import catalog, programs, work
+from rlef.errors import RlefError
+
+NOT_ACCEPTED = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="rlef",
+    help="Reinforcement learning with execution feedback: train, evaluate and judge code models.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+work.register(app)
+programs.register(app)
+catalog.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the ``rlef`` command. The one place where errors become lines."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code. ``RLEF_DEBUG=1`` shows tracebacks."""
+    try:
+        result = app(arguments, standalone_mode=False)
+    except click.ClickException as error:
+        _complain(error.format_message())
+        return 2
+    except RlefError as error:
+        if os.environ.get("RLEF_DEBUG"):
+            raise
+        _complain(str(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away: `rlef … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if os.environ.get("RLEF_DEBUG"):
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        _complain(f"{error.strerror or error}{where}; what was finished is kept")
+        return 2
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201

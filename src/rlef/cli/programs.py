@@ -1,0 +1,219 @@
+"""``judge`` and ``play``: one program at a time, or a file of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rlef.config import load_config
+from rlef.errors import DataError
+from rlef.runs import read_jsonl
+
+if TYPE_CHECKING:
+    from rlef.judge import Judge
+    from rlef.judge.types import HiddenReport, PublicReport
+    from rlef.problems.types import Problem, ProblemSet
+
+NOT_ACCEPTED = 3
+ProblemOption = Annotated[
+    str | None, typer.Option("--problem", "-p", help="Problem id: conventions/test/scale/0.")
+]
+DataOption = Annotated[str | None, typer.Option("--data", "-d", help="Data set name or JSONL file.")]
+SplitOption = Annotated[str, typer.Option("--split", help="train, valid or test.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a row a program.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(judge)
+    app.command()(play)
+
+
+def judge(
+    program: Annotated[Path | None, typer.Argument(help="A Python program.")] = None,
+    problem: ProblemOption = None,
+    data: DataOption = None,
+    split: SplitOption = "test",
+    solutions: Annotated[
+        Path | None, typer.Option("--solutions", help="JSONL of rows `problem_id, code`, with --data.")
+    ] = None,
+    as_json: AsJson = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="sandbox.slots=1 and the like.")
+    ] = None,
+) -> int:
+    """Judge a program, or a file of programs, in the sandbox."""
+    if (program is None) == (solutions is None):
+        raise DataError("give a program with --problem ID, or --data SET with --solutions FILE.jsonl")
+    if program is not None and problem is None:
+        raise DataError("which problem? give --problem ID; `rlef data list SET` lists them")
+    if solutions is not None and data is None:
+        raise DataError("which data set? give --data SET with --solutions")
+    problems = find_set(data, split, problem)
+    rows = list(_rows(program, problem, solutions))
+    known = set(problems.ids())
+    for row in rows:
+        if row["problem_id"] not in known:
+            problems.get(row["problem_id"])  # raises, with the nearest id
+    accepted = asyncio.run(_judge_all(problems, rows, load_config(None, overrides or []).sandbox, as_json))
+    return 0 if accepted == len(rows) or solutions is not None else NOT_ACCEPTED
+
+
+def play(
+    problem: Annotated[str, typer.Argument(help="Problem id: conventions/test/scale/0.")],
+    data: DataOption = None,
+    turns: Annotated[int, typer.Option("--turns", min=1, help="Attempts.")] = 3,
+    style: Annotated[str, typer.Option("--style", help="plain or terse messages.")] = "plain",
+) -> int:
+    """Be the policy: read what a model would read, type a program, see what it would see.
+
+    End a program with a line that holds a single dot, or with Ctrl-D.
+    """
+    config = load_config(None, [f"episode.turns={turns}", f"episode.style={style}"])
+    found = find_set(data, "test", problem).get(problem)
+    return 0 if asyncio.run(_play(found, config)) else NOT_ACCEPTED
+
+
+def find_set(data: str | None, split: str, problem: str | None) -> ProblemSet:
+    """The problem set that was named, or the one that a bundled problem's id names."""
+    from rlef.problems.load import BUNDLED, SPLITS, load
+
+    if data is not None:
+        return load(data, split)
+    parts = (problem or "").split("/")
+    if len(parts) > 2 and parts[0] in BUNDLED and parts[1] in SPLITS:
+        return load(parts[0], parts[1])
+    raise DataError(
+        f"can't tell the data set of {problem!r}; give --data, or an id like conventions/test/scale/0"
+    )
+
+
+def _rows(program: Path | None, problem: str | None, solutions: Path | None) -> Iterator[dict[str, Any]]:
+    if program is not None:
+        if not program.is_file():
+            raise DataError(f"no program {program}")
+        yield {"problem_id": problem, "code": program.read_text(encoding="utf-8", errors="surrogateescape")}
+        return
+    assert solutions is not None
+    if not solutions.is_file():
+        raise DataError(f"no file {solutions}")
+    count = 0
+    try:
+        for count, row in enumerate(read_jsonl(solutions), 1):
+            if not isinstance(row, dict) or not all(
+                isinstance(row.get(k), str) for k in ("problem_id", "code")
+            ):
+                raise DataError(f"{solutions}:{count}: a row must have the texts `problem_id` and `code`")
+            yield row
+    except json.JSONDecodeError:
+        raise DataError(f"{solutions}:{count + 1}: not JSON") from None
+    if not count:
+        raise DataError(f"{solutions} holds no rows")
+
+
+async def _judge_all(
+    problems: ProblemSet, rows: list[dict[str, Any]], sandbox_config: Any, as_json: bool
+) -> int:
+    from rlef.judge import Judge
+    from rlef.sandbox import Sandbox
+
+    accepted = 0
+    async with await Sandbox.open(sandbox_config) as sandbox:
+        judging = Judge(sandbox)
+        waiting = asyncio.Semaphore(2 * sandbox.slots)
+
+        async def one(row: dict[str, Any]) -> dict[str, Any]:
+            async with waiting:
+                public, hidden = await _both(judging, problems.get(row["problem_id"]), row["code"])
+            return _verdict_row(row, public, hidden)
+
+        tasks = [asyncio.ensure_future(one(row)) for row in rows]
+        for task in tasks:
+            result = await task
+            accepted += result["verdict"] == "accepted"
+            _print(result, as_json)
+    return accepted
+
+
+async def _both(judging: Judge, problem: Problem, code: str) -> tuple[PublicReport, HiddenReport | None]:
+    """Public tests, then the hidden ones if there are any and the public ones passed."""
+    public = await judging.public(problem, code)
+    hidden = await judging.hidden(problem, code) if public.passed and problem.hidden_tests else None
+    return public, hidden
+
+
+def _verdict_row(row: dict[str, Any], public: PublicReport, hidden: HiddenReport | None) -> dict[str, Any]:
+    last = hidden or public
+    return {
+        "problem_id": row["problem_id"],
+        "verdict": last.verdict.value,
+        "public_passed": sum(t.verdict == "accepted" for t in public.tests),
+        "public_total": public.total,
+        "hidden_passed": sum(t.verdict == "accepted" for t in hidden.tests) if hidden else 0,
+        "hidden_total": hidden.total if hidden else None,
+        "cpu_s": round(max(t.cpu_s for t in last.tests), 4),
+        "rung": public.rung,
+        "failure": None if public.passed else asdict(public.failures[0]),
+    }
+
+
+def _print(result: dict[str, Any], as_json: bool) -> None:
+    from rlef.views.text import visible
+
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    hidden = f", hidden {result['hidden_passed']}/{result['hidden_total']}" if result["hidden_total"] else ""
+    typer.echo(
+        f"{result['verdict']:15} {result['problem_id']}  "
+        f"public {result['public_passed']}/{result['public_total']}{hidden}"
+    )
+    failure = result["failure"]
+    if failure:
+        for name in ("input", "expected", "got", "error"):
+            if failure[name]:
+                typer.echo(f"    {name + ':':10}{visible(failure[name].strip()[-500:])}")
+
+
+async def _play(problem: Problem, config: Any) -> bool:
+    from rlef.episode.env import start, step
+    from rlef.judge import Judge
+    from rlef.sandbox import Sandbox
+    from rlef.views.text import visible
+
+    state, text = start(problem, config.episode)
+    total = 0.0
+    async with await Sandbox.open(config.sandbox) as sandbox:
+        judging = Judge(sandbox)
+        while True:
+            typer.echo(visible(text))
+            typer.echo(
+                f"\n-- attempt {state.turn + 1} of {config.episode.turns}; end with a line `.`", err=True
+            )
+            code = await asyncio.to_thread(_typed)
+            move = await step(
+                state, f"```python\n{code}\n```", "stop", judging, config.episode, config.reward
+            )
+            state, total = move.state, total + move.reward
+            if move.observation is None:
+                break
+            text = move.observation
+    solved = bool(move.public and move.public.passed and move.hidden and move.hidden.passed)
+    typer.echo(f"{'solved' if solved else 'not solved'} after {state.turn} attempts; reward {total:+g}")
+    return solved
+
+
+def _typed() -> str:
+    lines = []
+    for line in sys.stdin:
+        if line.rstrip("\n") == ".":
+            break
+        lines.append(line)
+    return "".join(lines).rstrip("\n")

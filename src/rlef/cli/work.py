@@ -1,0 +1,173 @@
+"""``train``, ``evaluate`` and ``report``: commands that make run directories."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlef.config import Config, dump_config, load_config
+from rlef.errors import ConfigError
+from rlef.runs import Run, default_name, runs_root
+
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", "-c", help="Preset or YAML file; `rlef config` lists presets.")
+]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Settings as key=value, e.g. algorithm.lr=1e-5.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Run directory; made under runs/ if not given.")
+]
+Resume = Annotated[Path | None, typer.Option("--resume", help="Go on with this run.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the settings and stop.")]
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(train)
+    app.command()(evaluate)
+    app.command()(report)
+
+
+def train(
+    overrides: Overrides = None,
+    config: ConfigOption = None,
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> int:
+    """Train a model, measure it before and after, and write a report."""
+    settings = _settings(config, overrides, resume)
+    if dry_run:
+        return _dry_run(settings)
+    from rlef.jobs import problem_sets, train_job
+    from rlef.views.console import Console
+
+    problem_sets(settings)  # a mistake in the data shows before a directory is made
+    run = Run.open(resume) if resume else _new_run(settings, out, overwrite, "train")
+    console = Console(run)
+    with _interruptible() as stop:
+        finished = train_job(settings, run, console.watcher(stop), command=_command())
+    if not finished:
+        typer.echo(f"stopped; go on with: rlef train --resume {shlex.quote(str(run.path))}", err=True)
+        return INTERRUPTED
+    _show(run, console, as_json)
+    return 0
+
+
+def evaluate(
+    overrides: Overrides = None,
+    config: ConfigOption = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="tiny, smollm2, a folder or a hub id.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", "-d", help="Data set name or JSONL file.")] = None,
+    out: Out = None,
+    resume: Resume = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure a model on the test split under every condition, without training it."""
+    extra = [f"model.path={model}"] if model else []
+    extra += [f"data.test={data}", f"data.train={data}"] if data else []
+    settings = _settings(config, [*(overrides or []), *extra], resume)
+    if dry_run:
+        return _dry_run(settings)
+    from rlef.jobs import evaluate_job
+    from rlef.views.console import Console
+
+    run = Run.open(resume) if resume else _new_run(settings, out, overwrite, "evaluate")
+    console = Console(run)
+    evaluate_job(settings, run, console.watcher(lambda: False), command=_command(), label=_label(settings))
+    _show(run, console, as_json)
+    return 0
+
+
+def report(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> int:
+    """Write report.html of a run again, also of one that has not finished."""
+    from rlef.views.report import write_report
+
+    typer.echo(write_report(Run.open(run)))
+    return 0
+
+
+def _settings(config: str | None, overrides: list[str] | None, resume: Path | None) -> Config:
+    if not resume:
+        return load_config(config, overrides or [])
+    if config or overrides:
+        raise ConfigError("--resume takes the run's own settings; leave --config and key=value out")
+    return load_config(Run.open(resume).path / "config.yaml")
+
+
+def _label(settings: Config) -> str:
+    return Path(settings.model.path).name
+
+
+def _dry_run(settings: Config) -> int:
+    from rlef.problems.load import load
+
+    rows = settings.algorithm.problems * settings.algorithm.samples
+    train_set = load(settings.data.train, "train", families=settings.data.families, limit=settings.data.limit)
+    typer.echo(dump_config(settings), nl=False)
+    typer.echo(
+        f"# {settings.steps} steps of {rows} episodes ({settings.steps * rows} in all), "
+        f"{settings.steps * settings.algorithm.problems / len(train_set):.1f} passes over "
+        f"{len(train_set)} problems; nothing was run",
+        err=True,
+    )
+    return 0
+
+
+def _new_run(settings: Config, out: Path | None, overwrite: bool, command: str) -> Run:
+    path = out or runs_root() / default_name(settings.name, settings.model.path)
+    return Run.create(path, overwrite=overwrite, command=command)
+
+
+def _command() -> str:
+    return shlex.join(["rlef", *sys.argv[1:]])
+
+
+def _show(run: Run, console: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(json.loads((run.path / "results.json").read_text())))
+    else:
+        console.results()
+        typer.echo(f"\nreport: {run.path / 'report.html'}")
+
+
+class _Stop:
+    """True once Ctrl-C was pressed. The second one does not wait for the step to end."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self) -> bool:
+        return self.asked
+
+    def handle(self, signum: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        typer.echo("finishing the step, then saving; Ctrl-C again to stop at once", err=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Stop]:
+    stop = _Stop()
+    before = signal.signal(signal.SIGINT, stop.handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

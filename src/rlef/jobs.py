@@ -1,0 +1,353 @@
+"""Whole jobs, from a configuration to a finished run directory. The rooms meet here.
+
+    train     measure before → (warm start) → reinforcement learning → measure after → report
+    evaluate  measure a model → report
+
+Every stage leaves a file, and a resumed job skips the stages whose files are there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import rlef
+from rlef.config import Config, dump_config
+from rlef.episode.record import Episode
+from rlef.episode.trace import to_row
+from rlef.errors import RunError
+from rlef.evaluation.ceiling import Prior, no_feedback_ceiling, write_ceiling
+from rlef.evaluation.evaluate import Progress, evaluate
+from rlef.evaluation.table import Evaluation, write_evaluation
+from rlef.judge import Judge
+from rlef.learning.checkpoints import latest_checkpoint, save_checkpoint
+from rlef.learning.learner import Learner
+from rlef.learning.train import Figures, Hooks, Workshop, torch_threads, train
+from rlef.learning.warmstart import warm_start
+from rlef.policy.codec import HfChatCodec
+from rlef.policy.engine import CausalLMEngine
+from rlef.policy.loading import load_model
+from rlef.policy.networks import ActorCritic, build_actor_critic
+from rlef.policy.tiny import build_model, build_tokenizer
+from rlef.problems.conventions import blind_masses
+from rlef.problems.load import load
+from rlef.problems.types import Problem, ProblemSet
+from rlef.runs import Run
+from rlef.sandbox import Sandbox
+from rlef.views.report import write_report
+
+SHOWN_EPISODES = 200
+"""Evaluation episodes of each model kept in ``traces.jsonl`` for the report."""
+
+
+@dataclass(kw_only=True)
+class Watcher:
+    """Whom a job tells how it goes."""
+
+    stage: Callable[[str], None] = lambda text: None
+    on_step: Callable[[int, int, Figures], None] = lambda step, steps, figures: None
+    on_warm: Callable[[int, int, Figures], None] = lambda step, steps, figures: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """A model and a judge, set up."""
+
+    workshop: Workshop
+    runner: asyncio.Runner
+    networks: ActorCritic
+    codec: HfChatCodec
+    config: Config
+    model_name: str
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def train_job(config: Config, run: Run, watcher: Watcher, *, command: str) -> bool:
+    """Train and measure. Returns False if ``watcher.stop`` ended it early; resume goes on."""
+    train_set, test_set, valid_set = problem_sets(config)
+    with open_bench(config) as bench:
+        _describe(run, config, bench, command)
+        if bench.config.warm_start.steps:
+            _warm(run, bench, watcher)
+        before = _measured(run, bench, test_set, "before", watcher)
+        done = _reinforce(run, bench, train_set, valid_set, watcher)
+        if done < config.steps:
+            return False
+        final = run.path / "checkpoints" / "final"
+        bench.networks.save_policy(final)
+        bench.networks.save_value(final)
+        after = _measured(run, bench, test_set, "after", watcher)
+    _finish(run, config, test_set, before + after)
+    return True
+
+
+def evaluate_job(config: Config, run: Run, watcher: Watcher, *, command: str, label: str) -> Evaluation:
+    """Measure a model on the test split."""
+    test_set = _load(config, config.data.test or config.data.train, "test")
+    with open_bench(config) as bench:
+        _describe(run, config, bench, command)
+        found = _measured(run, bench, test_set, label, watcher)
+    _finish(run, config, test_set, found)
+    return found
+
+
+def problem_sets(config: Config) -> tuple[ProblemSet, ProblemSet, ProblemSet]:
+    """Train, test and valid splits of the configured data."""
+    test = config.data.test or config.data.train
+    return (
+        _load(config, config.data.train, "train"),
+        _load(config, test, "test"),
+        _load(config, test, "valid"),
+    )
+
+
+@contextmanager
+def open_bench(config: Config) -> Iterator[Bench]:
+    """Load the model, open the sandbox, and close it again whatever happens."""
+    loaded = load_model(config.model, seed=config.seed)
+    networks = build_actor_critic(loaded.model, loaded.tokenizer, lora=config.model.lora, seed=config.seed)
+    codec = HfChatCodec(loaded.tokenizer, config.model.system)
+    learner = Learner(
+        networks,
+        config.algorithm,
+        config.reward,
+        temperature=config.sampling.temperature or 1.0,
+        seed=config.seed,
+    )
+
+    def new_engine() -> CausalLMEngine:
+        return CausalLMEngine(
+            networks.generation_model(),
+            codec.end_ids,
+            rows=config.sampling.rows,
+            max_context=networks.context_length,
+            pad_id=loaded.tokenizer.pad_token_id or 0,
+            decode=codec.decode,
+        )
+
+    with asyncio.Runner() as runner, torch_threads(config.threads or os.cpu_count() or 1):
+        sandbox = runner.run(Sandbox.open(config.sandbox))
+        try:
+            workshop = Workshop(
+                networks=networks,
+                codec=codec,
+                judge=Judge(sandbox),
+                learner=learner,
+                new_engine=new_engine,
+                runner=runner,
+                threads=config.threads or os.cpu_count() or 1,
+            )
+            yield Bench(
+                workshop=workshop,
+                runner=runner,
+                networks=networks,
+                codec=codec,
+                config=config,
+                model_name=loaded.name,
+                notes={"rung": sandbox.rung.value, "slots": sandbox.slots, "revision": loaded.revision},
+            )
+        finally:
+            runner.run(sandbox.close())
+
+
+def _load(config: Config, name: str, split: str) -> ProblemSet:
+    return load(name, split, families=config.data.families, limit=config.data.limit)
+
+
+def _describe(run: Run, config: Config, bench: Bench, command: str) -> None:
+    """Write what is needed to know what this run is, once."""
+    if (run.path / "config.yaml").exists():
+        return
+    run.write_json(
+        "provenance.json",
+        {
+            "command": command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "rlef": rlef.__version__,
+            "git": _git_revision(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "cpus": os.cpu_count(),
+            "packages": {
+                name: metadata.version(name)
+                for name in ("torch", "transformers", "tokenizers", "numpy", "peft")
+            },
+            "model": bench.model_name,
+            "chat_fingerprint": bench.codec.fingerprint,
+            "sandbox": bench.notes,
+            "seed": config.seed,
+        },
+    )
+    run.write("config.yaml", dump_config(config))
+
+
+def _git_revision() -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def _warm(run: Run, bench: Bench, watcher: Watcher) -> None:
+    """Supervised warm start, saved as the checkpoint of step 0 so that it is done once."""
+    if latest_checkpoint(run):
+        return
+    config, shop = bench.config, bench.workshop
+    watcher.stage("warm start on synthesised episodes")
+
+    def told(index: int, figures: Figures) -> None:
+        run.append("warm_start.jsonl", [{"step": index} | figures])
+        watcher.on_warm(index, config.warm_start.steps, figures)
+
+    (run.path / "warm_start.jsonl").unlink(missing_ok=True)
+    warm_start(bench.networks, bench.codec, shop.judge, config, run=bench.runner.run, on_step=told)
+    bench.networks.rebase()
+    save_checkpoint(run, 0, bench.networks, shop.learner)
+
+
+def _reinforce(run: Run, bench: Bench, train_set: ProblemSet, valid_set: ProblemSet, watcher: Watcher) -> int:
+    config = bench.config
+    watcher.stage(f"reinforcement learning on {train_set.name}, {len(train_set)} problems")
+    valid = [
+        problem
+        for problem, _ in zip(_spread(valid_set), range(config.evaluation.valid_problems), strict=False)
+    ]
+
+    def held_out() -> Figures:
+        found = _evaluate(bench, valid, "held out", ("multi_turn",), Watcher())
+        first = found.per_turn["held out"]["multi_turn"].turns[0]
+        return {
+            "heldout/solved": found.rows[0].solved or 0.0,
+            "heldout/first": first.solved or 0.0,
+        }
+
+    hooks = Hooks(
+        on_step=lambda step, figures: watcher.on_step(step, config.steps, figures),
+        held_out=held_out if config.evaluation.every else None,
+        stop=watcher.stop,
+    )
+    return train(config, run, train_set, bench.workshop, hooks)
+
+
+def _spread(problems: ProblemSet) -> Iterator[Problem]:
+    """Problems in an order that mixes families, the same every time."""
+    ids = problems.ids()
+    return (problems.get(problem_id) for problem_id in Random(0).sample(ids, len(ids)))
+
+
+def _measured(run: Run, bench: Bench, problems: ProblemSet, label: str, watcher: Watcher) -> Evaluation:
+    """Evaluate under every condition, or read what an interrupted job has measured already."""
+    name = f"evaluation-{label}.json"
+    path = run.path / name
+    if path.exists():
+        return Evaluation.from_json(json.loads(path.read_text()))
+    watcher.stage(f"measuring {label} on {len(problems)} held-out problems")
+    kept: list[dict[str, Any]] = []
+
+    def keep(condition: str, episode: Episode) -> None:
+        if condition == "multi_turn" and len(kept) < SHOWN_EPISODES:
+            kept.append({"phase": label, "condition": condition} | to_row(episode))
+
+    found = _evaluate(bench, problems, label, None, watcher, keep)
+    run.write(f"episodes-{label}.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+    run.write_json(name, found.to_json())
+    return found
+
+
+def _evaluate(
+    bench: Bench,
+    problems: ProblemSet | list[Problem],
+    label: str,
+    conditions: tuple[str, ...] | None,
+    watcher: Watcher,
+    on_episode: Callable[[str, Episode], None] | None = None,
+) -> Evaluation:
+    turns = bench.config.evaluation.turns
+    episode = bench.config.episode.model_copy(
+        update={"turns": turns, "feedback": "true", "stop_on_public_pass": True}
+    )
+    config = bench.config.model_copy(update={"episode": episode})
+    shop = bench.workshop
+    with torch_threads(1):
+        return bench.runner.run(
+            evaluate(
+                problems,
+                shop.new_engine(),
+                shop.codec,
+                shop.judge,
+                config,
+                model=label,
+                conditions=conditions,
+                on_progress=watcher.on_progress,
+                on_episode=on_episode,
+            )
+        )
+
+
+def _finish(run: Run, config: Config, problems: ProblemSet, found: Evaluation) -> None:
+    write_evaluation(run, found)
+    if problems.name == "conventions":
+        rows = list(problems)
+        masses = blind_masses(rows)
+        priors = [Prior(family=p.provenance.family, masses=masses[p.id]) for p in rows]
+        ceiling = no_feedback_ceiling(
+            priors, dataset=problems.name, split=problems.split, budget=config.evaluation.turns
+        )
+        write_ceiling(run, ceiling)
+    write_report(run)
+
+
+def build_tiny(config: Config, out: Path, say: Callable[[str], None]) -> None:
+    """Make the tiny model from nothing: learn a tokenizer, then warm-start the weights.
+
+    Writes an ordinary model folder. Raises ``RunError`` if ``out`` exists.
+    """
+    if out.exists():
+        raise RunError(f"{out} exists already; remove it or choose another folder")
+    tokenizer = build_tokenizer(tiny_corpus(load("conventions", "train")))
+    networks = build_actor_critic(
+        build_model(tokenizer, seed=config.seed), tokenizer, lora=config.model.lora, seed=config.seed
+    )
+    threads = config.threads or os.cpu_count() or 1
+
+    def told(index: int, figures: Figures) -> None:
+        if index % 10 == 9:
+            say(f"step {index + 1}/{config.warm_start.steps}  loss {figures['loss']:.3f}")
+
+    with asyncio.Runner() as runner, torch_threads(threads):
+        sandbox = runner.run(Sandbox.open(config.sandbox))
+        try:
+            codec = HfChatCodec(tokenizer, config.model.system)
+            warm_start(networks, codec, Judge(sandbox), config, run=runner.run, on_step=told)
+        finally:
+            runner.run(sandbox.close())
+    networks.save_policy(out)
+
+
+def tiny_corpus(problems: ProblemSet) -> Iterator[str]:
+    """Text that the tiny model's tokenizer is learnt on: training problems only."""
+    for problem in problems:
+        yield problem.statement
+        yield from (solution.code for solution in problem.solutions[:2])
+        for test in problem.public_tests:
+            yield f"in: {test.input}want: {test.output}got: {test.output}"
+    yield from (text for number in range(100) for text in [str(number), f"{number:02d}"] * 30)

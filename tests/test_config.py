@@ -1,0 +1,70 @@
+"""Configuration: one page, frozen, and a typo costs one line."""
+
+import pytest
+from pydantic import ValidationError
+
+from rlef.config import Config, build_config, dump_config, load_config, presets
+from rlef.errors import ConfigError
+
+
+def test_settings_come_from_defaults_then_file_then_overrides(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("seed: 3\nalgorithm:\n  lr: 1.0e-4\n  clip: 0.1\n")
+    config = load_config(path, ["algorithm.lr=1e-5", "data.families=[a, b]"])
+    assert (config.seed, config.algorithm.lr, config.algorithm.clip) == (3, 1e-5, 0.1)
+    assert config.data.families == ("a", "b")
+    assert config.algorithm.value_clip == Config().algorithm.value_clip
+
+
+def test_a_file_may_extend_a_preset(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: tiny\nsteps: 7\n")
+    mine, tiny = load_config(path), load_config("tiny")
+    assert mine.steps == 7 and mine.algorithm == tiny.algorithm
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_every_preset_loads_and_survives_being_written(preset, tmp_path):
+    config = load_config(preset)
+    path = tmp_path / "resolved.yaml"
+    path.write_text(dump_config(config))
+    assert load_config(path) == config
+    assert config.name == preset
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["algorithm.lrr=1"], "there is no setting 'algorithm.lrr'; did you mean 'algorithm.lr'?"),
+        (["algoritm.lr=1"], "there is no setting 'algoritm'; did you mean 'algorithm'?"),
+        (["steps"], "is not of the form key=value"),
+        (["steps=many"], "steps: "),
+        (["steps=-1"], "steps: "),
+        (["seed.x=1"], "seed"),
+        (["algorithm.credit=turns"], "algorithm.credit: "),
+        (["steps=[1"], "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_setting(overrides, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, overrides)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_preset_and_broken_yaml_are_one_line(tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'tiny'"):
+        load_config("tinny")
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: [1\nb: 2")
+    with pytest.raises(ConfigError, match="is not valid YAML") as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+    path.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="must hold a mapping"):
+        load_config(path)
+
+
+def test_records_are_frozen_and_every_field_is_explained_or_plain():
+    config = build_config({})
+    with pytest.raises(ValidationError):
+        config.seed = 1  # type: ignore[misc]
