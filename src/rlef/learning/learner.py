@@ -179,7 +179,7 @@ class Learner:
         """One optimiser update of both networks; returns sums for ``pool``."""
         tokens = sum(sum(micro.actions) for micro in packs)
         reads = sum(sum(micro.reads) for micro in packs)
-        sums: dict[str, float] = defaultdict(float, tokens=tokens, reads=reads, weight_min=math.inf)
+        sums = defaultdict(float, tokens=float(tokens), reads=float(reads), weight_min=math.inf)
         try:
             for micro in packs:
                 for name, figure in self._policy_pass(micro, measured, credited, tokens).items():
