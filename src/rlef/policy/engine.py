@@ -102,7 +102,9 @@ class CausalLMEngine:
                 fresh.add(request.key)
             self._check_request(request)
         if len(self._seat) + len(fresh) > self._rows:
-            raise ValueError(f"{len(self._seat)} of {self._rows} conversations are open, {len(fresh)} more can't be")
+            raise ValueError(
+                f"{len(self._seat)} of {self._rows} conversations are open, {len(fresh)} more can't be"
+            )
         for request in requests:
             if request.key in fresh:
                 self._open(request.key)
@@ -135,14 +137,19 @@ class CausalLMEngine:
         for key in list(self._seat):
             self.release(key)
 
-    def refresh(self) -> None:
-        """Say that the weights have changed: give the cache's memory back.
+    def refresh(self, model: Any | None = None) -> None:
+        """Say that the weights have changed, and give the cache's memory back.
 
-        Raises ``ValueError`` when conversations are open, since what they hold was
-        computed by the old weights.
+        ``model`` replaces the model by another one of the same kind. Raises ``ValueError``
+        when conversations are open, since their caches were computed by the old weights.
         """
         if self._seat:
-            raise ValueError(f"{len(self._seat)} conversations are open: release them before the weights change")
+            raise ValueError(
+                f"{len(self._seat)} conversations are open: release them before the weights change"
+            )
+        if model is not None:
+            _check_model(model.config, self._max_context)
+            self._model = model
         self._cache.clear()
 
     def _check_request(self, request: TurnRequest) -> None:
@@ -242,11 +249,11 @@ class CausalLMEngine:
             holes = np.setdiff1d(np.arange(count), rows)
             here, there = np.concatenate([movers, holes]), np.concatenate([holes, movers])
             sitting = self._sitting[here]
-            length = int(self._length[sitting[sitting >= 0]].max())
-            if length:
-                self._cache.copy(self._tensor(here), self._tensor(there), length)
             self._sitting[there] = sitting
-            self._row[sitting[sitting >= 0]] = there[sitting >= 0]
+            taken = sitting >= 0  # a hole may be nobody's: nothing to move out of it
+            self._row[sitting[taken]] = there[taken]
+            length = int(self._length[sitting[taken]].max())
+            self._cache.copy(self._tensor(here[taken]), self._tensor(there[taken]), length)
         self._live = self._sitting[:count].copy()
 
     def _decode_pass(self) -> torch.Tensor:
@@ -351,10 +358,16 @@ def _check_model(config: Any, max_context: int) -> None:
     window = getattr(config, "sliding_window", None)
     longest = getattr(config, "max_position_embeddings", None)
     if kinds - {"full_attention", "sliding_attention"}:
-        raise ModelError(f"the engine needs attention in every layer, {config.model_type} has {sorted(kinds)}")
+        raise ModelError(
+            f"the engine needs attention in every layer, {config.model_type} has {sorted(kinds)}"
+        )
     if window is not None and window < max_context and kinds != {"full_attention"}:
-        raise ModelError(f"the model attends to {window} tokens at most, so a context of {max_context} is too long")
+        raise ModelError(
+            f"the model attends to {window} tokens at most, so a context of {max_context} is too long"
+        )
     if longest is not None and longest < max_context:
         raise ModelError(f"the model knows {longest} positions, so a context of {max_context} is too long")
     if config._attn_implementation not in ("sdpa", "eager"):
-        raise ModelError(f"load the model with attn_implementation='sdpa', not {config._attn_implementation!r}")
+        raise ModelError(
+            f"load the model with attn_implementation='sdpa', not {config._attn_implementation!r}"
+        )
