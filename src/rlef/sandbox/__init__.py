@@ -1,1 +1,17 @@
 """Runs one untrusted program on one input, isolated. Knows no expected output."""
+
+from rlef.sandbox.doctor import DoctorReport, Layer, probe
+from rlef.sandbox.pool import Sandbox, run_once
+from rlef.sandbox.types import RunLimits, RunResult, Rung, Status
+
+__all__ = [
+    "DoctorReport",
+    "Layer",
+    "RunLimits",
+    "RunResult",
+    "Rung",
+    "Sandbox",
+    "Status",
+    "probe",
+    "run_once",
+]

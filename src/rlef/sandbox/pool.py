@@ -1,0 +1,154 @@
+"""The sandbox as the rest of rlef sees it.
+
+    async with await Sandbox.open(config.sandbox) as sandbox:
+        async for result in sandbox.run(source, stdins, RunLimits(cpu_s=2)):
+            ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+from collections.abc import AsyncGenerator, Sequence
+from types import TracebackType
+
+import rlef.config
+from rlef.errors import SandboxError, SandboxUnavailable
+from rlef.sandbox import cgroups
+from rlef.sandbox.doctor import unavailable
+from rlef.sandbox.slot import Delivery, Job
+from rlef.sandbox.supervisor import BootError, Supervisor
+from rlef.sandbox.types import RunLimits, RunResult, Rung
+
+
+class Sandbox:
+    """A pool of slots. Any task of one event loop may use it; programs wait for a free slot."""
+
+    def __init__(self, supervisor: Supervisor, slots: int) -> None:
+        self._supervisor = supervisor
+        self.rung: Rung = supervisor.rung
+        """The isolation that every result of this sandbox was made under."""
+        self.slots = slots
+        """Programs that run at a time."""
+
+    @classmethod
+    async def open(cls, config: rlef.config.Sandbox) -> Sandbox:
+        """Start the slots and let each prove itself.
+
+        Raises ``SandboxUnavailable`` with the missing layer and the step that gets it if the
+        machine can't give ``config.floor``.
+        """
+        supervisor = _supervisor(config)
+        supervisor.start()
+        try:
+            await asyncio.wrap_future(supervisor.opened)
+        except (SandboxError, OSError) as error:
+            await _close(supervisor)
+            raise _explain(error) from None
+        except asyncio.CancelledError:
+            supervisor.close()
+            raise
+        return cls(supervisor, len(_cpus(config)))
+
+    async def run(
+        self, source: str, stdins: Sequence[bytes], limits: RunLimits
+    ) -> AsyncGenerator[RunResult, None]:
+        """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
+
+        A program that does not compile yields one COMPILE_ERROR result and no more. Closing
+        the iterator early stops the program and frees the slot. Raises ``SandboxError`` if
+        the sandbox failed; the slot is replaced, so a retry is worth while.
+        """
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+
+        def deliver(item: Delivery) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(arrived.put_nowait, item)
+
+        job = _job(source, stdins, limits, deliver)
+        self._supervisor.submit(job)
+        item: Delivery = None
+        try:
+            while (item := await arrived.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            if isinstance(item, RunResult) or not job.received:
+                self._supervisor.cancel(job)
+
+    async def close(self) -> None:
+        """Kill every slot. Runs in flight raise ``SandboxError``. Safe to call twice."""
+        await _close(self._supervisor)
+
+    async def __aenter__(self) -> Sandbox:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def run_once(
+    source: str,
+    stdin: bytes = b"",
+    limits: RunLimits | None = None,
+    config: rlef.config.Sandbox | None = None,
+) -> RunResult:
+    """Run one program on one input in a slot of its own, without an event loop.
+
+    For scripts: the slot costs a tenth of a second. Raises ``SandboxUnavailable`` and
+    ``SandboxError``.
+    """
+    config = (config or rlef.config.Sandbox()).model_copy(update={"slots": 1})
+    supervisor = _supervisor(config)
+    supervisor.start()
+    try:
+        supervisor.opened.result()
+        arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        supervisor.submit(_job(source, [stdin], limits or RunLimits(), arrived.put))
+        result = arrived.get()
+    except (BootError, OSError) as error:
+        raise _explain(error) from None
+    finally:
+        supervisor.close()
+        supervisor.join()
+    if isinstance(result, RunResult):
+        return result
+    raise result or SandboxError("the run ended without a result")
+
+
+def _job(source: str, stdins: Sequence[bytes], limits: RunLimits, deliver: object) -> Job:
+    if not stdins:
+        raise ValueError("a run needs at least one input")
+    return Job(source.encode("utf-8", "surrogatepass"), stdins, limits, deliver)  # type: ignore[arg-type]
+
+
+def _cpus(config: rlef.config.Sandbox) -> list[int]:
+    cpus = sorted(os.sched_getaffinity(0))
+    return [cpus[k % len(cpus)] for k in range(config.slots or len(cpus))]
+
+
+def _supervisor(config: rlef.config.Sandbox) -> Supervisor:
+    places = cgroups.find()
+    if isinstance(places, str):
+        if config.floor == Rung.L3:
+            raise unavailable({"memory and pids cgroup": places})
+        return Supervisor(_cpus(config), recycle=config.recycle, places=None)
+    cgroups.sweep(places)
+    return Supervisor(_cpus(config), recycle=config.recycle, places=places)
+
+
+def _explain(error: Exception) -> Exception:
+    if isinstance(error, BootError):
+        return unavailable(error.steps) if any(error.steps.values()) else SandboxUnavailable(str(error))
+    return SandboxUnavailable(f"the sandbox can't be started: {error}")
+
+
+async def _close(supervisor: Supervisor) -> None:
+    supervisor.close()
+    await asyncio.wrap_future(supervisor.closed)
+    supervisor.join()

@@ -1,0 +1,276 @@
+"""The trainer's side of one slot: its process, its socket, its cgroup, the run it holds.
+
+Not thread-safe: only the supervisor's thread touches a slot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+
+from rlef.errors import SandboxError
+from rlef.sandbox import cgroups, memory
+from rlef.sandbox.status import Ending, classify, file_limit
+from rlef.sandbox.types import RunLimits, RunResult, Rung
+from rlef.sandbox.zygote import protocol
+from rlef.sandbox.zygote.protocol import Kind, Reason, Stage
+
+_MAIN = Path(__file__).with_name("zygote") / "__main__.py"
+_NOBODY = 65534
+_BOOT_S = 30.0
+_APART_FROM = 8
+"""Tests from which on compiling once in a template beats compiling in each test."""
+_TASKS = 128
+_BIG_STACK = 256 * 2**20
+"""Address space on top of the limit, so that a program may reserve a big thread stack."""
+_numbers = itertools.count(1)
+
+
+class Phase(Enum):
+    """What a slot is doing."""
+
+    BOOTING = auto()
+    PROVING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    STOPPING = auto()
+
+
+Delivery = RunResult | Exception | None
+"""A result, or the exception that ended the run, or None for its regular end."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One program to run on ``stdins``. ``deliver`` is called in the supervisor's thread."""
+
+    source: bytes
+    stdins: Sequence[bytes]
+    limits: RunLimits
+    deliver: Callable[[Delivery], None]
+    cancelled: bool = False
+    sent: int = 0
+    received: int = 0
+    outputs: deque[tuple[int, int]] = field(default_factory=deque)
+
+
+def interpreter() -> str:
+    """The real Python binary: not a virtual environment's link, not a version manager's shim."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+def jail_uid() -> int:
+    """The user that slots become: nobody if we are root and may, else 0 for no change."""
+    if os.geteuid() != 0:
+        return 0
+    rows = [[int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return _NOBODY if any(first <= _NOBODY < first + count for first, _, count in rows) else 0
+
+
+def wall_limit(limits: RunLimits) -> float:
+    """Seconds after which a sleeping program is stopped."""
+    return limits.wall_s if limits.wall_s is not None else max(10.0, 8 * limits.cpu_s)
+
+
+class Slot:
+    """One zygote, pinned to ``cpu``. Raises ``OSError`` if it can't even be started."""
+
+    def __init__(self, cpu: int, places: cgroups.Places | None, *, probing: bool = False) -> None:
+        self.phase = Phase.BOOTING
+        self.job: Job | None = None
+        self.runs = 0
+        self.proofs = 0
+        self.steps: dict[str, str] = {}
+        self._run = 0
+        self._zygote = -1
+        self._base = (0, 0)
+        self._log = memory.output_file("rlef-slot")
+        self.group = cgroups.Group(places, next(_numbers)) if places else None
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = self._start(theirs.fileno(), cpu, probing)
+        self.deadline = time.monotonic() + _BOOT_S
+        if self.group:
+            self.group.attach(self.process.pid)
+        self.sock.send(b"go")
+
+    def _start(self, fd: int, cpu: int, probing: bool) -> subprocess.Popen[bytes]:
+        words = [fd, cpu, os.getpid(), jail_uid(), int(probing)]
+        # -I would ignore PYTHONHASHSEED; with an environment of our making these do the same.
+        command = [interpreter(), "-P", "-s", "-S", "-B", str(_MAIN), *map(str, words)]
+        environment = {"PYTHONHASHSEED": "0"}
+        if libraries := os.environ.get("LD_LIBRARY_PATH"):
+            environment["LD_LIBRARY_PATH"] = libraries
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            pass_fds=[fd],
+            start_new_session=True,
+        )
+
+    @property
+    def rung(self) -> Rung:
+        """The rung this slot's runs are isolated on."""
+        return Rung.L3 if self.group else Rung.L2
+
+    def booted(self, message: bytes) -> bool:
+        """Digest a boot message; True when the zygote is ready. Raises ``SandboxError``."""
+        head, *rows = message.decode().split("\n")
+        word, *numbers = head.split()
+        if word == "zygote":
+            with contextlib.suppress(ProcessLookupError):
+                self._zygote = os.pidfd_open(int(numbers[0]))
+            return False
+        self.steps = dict(row.split("\t", 1) for row in rows)  # type: ignore[misc]
+        if word == "missing":
+            raise SandboxError("a layer of isolation is missing")
+        self._base = (int(numbers[0]), int(numbers[1]))
+        return True
+
+    def begin(self, job: Job) -> None:
+        """Start a run. Raises ``OSError``."""
+        self.job, self.phase = job, Phase.BUSY
+        self._run += 1
+        self.runs += 1
+        limits = job.limits
+        if self.group:
+            self.group.limit(limits.memory_bytes + limits.output_bytes + limits.stderr_bytes)
+        count = min(len(job.stdins), protocol.WINDOW)
+        factor = 4 if self.group else 1
+        head = protocol.RUN.pack(
+            Kind.RUN,
+            self._run,
+            len(job.stdins),
+            count,
+            int(limits.cpu_s * 1e9),
+            int(wall_limit(limits) * 1e9),
+            self._base[0] + factor * limits.memory_bytes + _BIG_STACK,
+            file_limit(limits),
+            _TASKS,
+            len(job.stdins) >= _APART_FROM,
+        )
+        source = memory.sealed_file(job.source, "source")
+        try:
+            self._send_tests(head, [source], count)
+        finally:
+            os.close(source)
+
+    def refill(self) -> None:
+        """Send further tests when half of the window is free. Raises ``OSError``."""
+        job = self.job
+        assert job is not None
+        if job.sent == len(job.stdins) or job.sent - job.received > protocol.WINDOW // 2:
+            return
+        count = min(len(job.stdins) - job.sent, protocol.WINDOW - (job.sent - job.received))
+        self._send_tests(protocol.MORE.pack(Kind.MORE, self._run, count), [], count)
+
+    def _send_tests(self, head: bytes, fds: list[int], count: int) -> None:
+        job = self.job
+        assert job is not None
+        inputs: list[int] = []
+        try:
+            for stdin in job.stdins[job.sent : job.sent + count]:
+                inputs.append(memory.sealed_file(stdin, "stdin"))
+                job.outputs.append((memory.output_file("stdout"), memory.output_file("stderr")))
+                fds = [*fds, inputs[-1], *job.outputs[-1]]
+            socket.send_fds(self.sock, [head], fds)
+            job.sent += count
+        finally:
+            memory.close_all(inputs)
+        patience = 10 * wall_limit(job.limits) + _BOOT_S
+        self.deadline = time.monotonic() + patience
+
+    def stop(self) -> None:
+        """Ask the zygote to drop the run. Raises ``OSError``."""
+        self.phase = Phase.STOPPING
+        self.deadline = time.monotonic() + _BOOT_S
+        self.sock.send(protocol.STOP.pack(Kind.STOP, self._run))
+
+    def stopped(self, message: bytes) -> bool:
+        """True if the message answers our latest STOP."""
+        return message[0] == Kind.STOPPED and protocol.STOP.unpack(message)[1] == self._run
+
+    def result(self, message: bytes) -> tuple[RunResult, bool] | None:
+        """A test's result and whether it is the run's last; None if it concerns an old run.
+
+        Raises ``SandboxError`` if the slot failed rather than the program.
+        """
+        kind, run, _, stage, reason, status, cpu_ns, wall_ns, peak = protocol.RESULT.unpack(message)
+        job = self.job
+        if run != self._run or job is None or not job.outputs:
+            return None
+        if kind == Kind.FAILED and stage != Stage.COMPILING:
+            raise SandboxError(f"a slot failed in a run: {self.log() or 'no message'}")
+        out, err = job.outputs.popleft()
+        job.received += 1
+        try:
+            stdout = memory.head(out, job.limits.output_bytes + 1)
+            stderr, stderr_size = memory.tail(err, max(job.limits.stderr_bytes, 64))
+        finally:
+            memory.close_all([out, err])
+        ending = Ending(
+            stage=Stage(stage),
+            reason=Reason(reason),
+            wait_status=status,
+            cpu_s=cpu_ns / 1e9,
+            wall_s=wall_ns / 1e9,
+            peak_bytes=peak,
+            stdout=stdout,
+            stderr=stderr,
+            stderr_size=stderr_size,
+            out_of_memory=bool(self.group and os.WIFSIGNALED(status) and self.group.killed()),
+        )
+        self.deadline = time.monotonic() + 10 * wall_limit(job.limits) + _BOOT_S
+        last = stage != Stage.RUNNING or job.received == len(job.stdins)
+        return classify(ending, job.limits, self.rung, self._base[1]), last
+
+    def end(self) -> None:
+        """Forget the run and free its descriptors."""
+        if self.job:
+            memory.close_all([fd for pair in self.job.outputs for fd in pair])
+            self.job.outputs.clear()
+        self.job, self.phase = None, Phase.IDLE
+
+    def log(self) -> str:
+        """The last line that the zygote wrote to its stderr: empty if all is well."""
+        lines = memory.tail(self._log, 4096)[0].decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def kill(self) -> None:
+        """Kill every process of the slot. Returns at once."""
+        self.sock.close()
+        if self._zygote >= 0:
+            # pid 1 of the slot: the kernel kills the rest, and the launcher reaps and ends.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._zygote, signal.SIGKILL)
+        else:
+            self.process.kill()
+
+    def bury(self) -> None:
+        """Wait for the processes that ``kill`` killed and free everything."""
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.end()
+        memory.close_all([fd for fd in (self._zygote, self._log) if fd >= 0])
+        self._zygote = self._log = -1
+        if self.group:
+            with contextlib.suppress(OSError):
+                self.group.remove()

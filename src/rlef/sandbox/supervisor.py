@@ -1,0 +1,259 @@
+"""One thread that runs all slots.
+
+The trainer's event loop stands still for as long as torch computes. So nothing here waits
+for it: the thread owns the slots, their sockets and the queue of waiting runs, hands a free
+slot to the next run by itself, and only posts results outward. Commands come in through a
+deque and an eventfd. The clocks of a running test are watched one level further down, in
+the slot's own process; the deadlines here catch a slot that has gone silent.
+
+The thread is the parent of the slots' launchers, and they die with it: so a trainer that is
+killed leaves no process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from rlef.errors import SandboxError
+from rlef.sandbox import cgroups
+from rlef.sandbox.canary import CANARIES
+from rlef.sandbox.slot import Delivery, Job, Phase, Slot
+from rlef.sandbox.types import RunResult, Rung
+
+_PATIENCE = 3
+"""Slots that may fail to boot, one after another, before the supervisor gives up."""
+
+
+class BootError(SandboxError):
+    """A slot did not come up. ``steps`` says which layers it got: name to error or ''."""
+
+    def __init__(self, message: str, steps: dict[str, str]) -> None:
+        super().__init__(message)
+        self.steps = steps
+
+
+class Supervisor:
+    """Runs jobs on one slot for each of ``cpus``."""
+
+    def __init__(self, cpus: Sequence[int], *, recycle: int, places: cgroups.Places | None) -> None:
+        self.opened: Future[None] = Future()
+        """Done when every slot has proved itself; fails with ``BootError`` or ``OSError``."""
+        self.closed: Future[None] = Future()
+        self.rung = Rung.L3 if places else Rung.L2
+        self._cpus, self._recycle, self._places = list(cpus), recycle, places
+        self._commands: deque[Callable[[], None]] = deque()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._lock = threading.Lock()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._slots: dict[Slot, int] = {}
+        self._waiting: deque[Job] = deque()
+        self._failures = 0
+        self._broken: Exception | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._main, name="rlef-sandbox", daemon=True)
+
+    # -- called from any thread
+
+    def start(self) -> None:
+        """Start the thread; wait on ``opened``."""
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        if not self._post(lambda: self._accept(job)):
+            job.deliver(SandboxError("the sandbox is closed"))
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job: from the queue, or off its slot. Nothing more is delivered."""
+        self._post(lambda: self._drop(job))
+
+    def close(self) -> None:
+        """Kill everything; wait on ``closed``."""
+        self._post(self._shut)
+
+    def join(self) -> None:
+        """Wait for the thread's end."""
+        self._thread.join()
+
+    def _post(self, command: Callable[[], None]) -> bool:
+        with self._lock:
+            if self._wake < 0:
+                return False
+            self._commands.append(command)
+            os.eventfd_write(self._wake, 1)
+            return True
+
+    # -- the thread
+
+    def _main(self) -> None:
+        error: Exception = SandboxError("the sandbox is closed")
+        try:
+            for cpu in self._cpus:
+                self._boot(cpu)
+            while not self._closing:
+                self._turn()
+        except Exception as caught:
+            error = caught
+        finally:
+            self._bury_all(error)
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        soonest = min((s.deadline for s in self._slots if s.phase is not Phase.IDLE), default=now + 60)
+        for key, _ in self._selector.select(max(0.0, soonest - now)):
+            if key.data is None:
+                os.eventfd_read(self._wake)
+            elif key.data in self._slots:
+                self._guarded(key.data, self._read)
+        while self._commands:
+            self._commands.popleft()()
+        now = time.monotonic()
+        for slot in [s for s in self._slots if s.phase is not Phase.IDLE and s.deadline < now]:
+            self._fail(slot, SandboxError("a slot has gone silent"))
+        self._dispatch()
+
+    def _boot(self, cpu: int) -> None:
+        slot = Slot(cpu, self._places)
+        self._slots[slot] = cpu
+        self._selector.register(slot.sock, selectors.EVENT_READ, slot)
+
+    def _guarded(self, slot: Slot, action: Callable[[Slot], None]) -> None:
+        try:
+            action(slot)
+        except (SandboxError, OSError) as error:
+            self._fail(slot, error)
+
+    def _read(self, slot: Slot) -> None:
+        message = slot.sock.recv(4096)
+        if not message:
+            raise SandboxError(f"a slot died: {slot.log() or 'killed'}")
+        if slot.phase is Phase.BOOTING:
+            if slot.booted(message):
+                self._prove(slot)
+        elif slot.phase is Phase.STOPPING:
+            if slot.stopped(message):
+                slot.end()
+        elif (outcome := slot.result(message)) is not None:
+            self._deliver(slot, *outcome)
+
+    def _deliver(self, slot: Slot, result: RunResult, last: bool) -> None:
+        job = slot.job
+        assert job is not None
+        job.deliver(result)
+        if not last:
+            slot.refill()
+            return
+        slot.end()
+        job.deliver(None)
+        if slot.runs >= self._recycle and slot.phase is Phase.IDLE:
+            self._replace(slot)
+
+    def _prove(self, slot: Slot) -> None:
+        """Run the next canary on the slot, or declare it ready."""
+        if slot.proofs == len(CANARIES):
+            slot.runs, slot.phase = 0, Phase.IDLE
+            self._failures = 0
+            if all(s.phase is Phase.IDLE for s in self._slots) and not self.opened.done():
+                self.opened.set_result(None)
+            return
+        canary = CANARIES[slot.proofs]
+        slot.proofs += 1
+        results: list[RunResult] = []
+
+        def deliver(item: Delivery) -> None:
+            if isinstance(item, RunResult):
+                results.append(item)
+            elif item is None and (wrong := canary.judge(results)):
+                raise BootError(wrong, {**slot.steps, f"canary {canary.name}": wrong})
+            elif item is None:
+                self._prove(slot)
+
+        slot.begin(Job(canary.source.encode(), canary.stdins, canary.limits, deliver))
+
+    def _dispatch(self) -> None:
+        free = [slot for slot in self._slots if slot.phase is Phase.IDLE]
+        while free and self._waiting:
+            slot, job = free.pop(0), self._waiting.popleft()
+            try:
+                slot.begin(job)
+            except OSError as error:
+                self._fail(slot, error)
+
+    def _accept(self, job: Job) -> None:
+        if self._broken:
+            job.deliver(self._broken)
+        else:
+            self._waiting.append(job)
+
+    def _drop(self, job: Job) -> None:
+        job.cancelled = True
+        if job in self._waiting:
+            self._waiting.remove(job)
+        for slot in [s for s in self._slots if s.job is job and s.phase is Phase.BUSY]:
+            self._guarded(slot, Slot.stop)
+
+    def _fail(self, slot: Slot, error: Exception) -> None:
+        """Give the run's holder the error and put a fresh slot in the place of this one."""
+        job, booting = slot.job, slot.proofs < len(CANARIES) or slot.phase is Phase.BOOTING
+        self._failures += 1
+        if booting and not self.opened.done():
+            failure = error if isinstance(error, BootError) else BootError(_one_line(error), slot.steps)
+            self.opened.set_exception(failure)
+            self._closing = True
+            return
+        if self._failures >= _PATIENCE and booting:
+            self._closing = True
+            self._broken = SandboxError(f"slots fail to start again and again: {_one_line(error)}")
+        if job and not booting and not job.cancelled:
+            job.deliver(SandboxError(_one_line(error)))
+        self._replace(slot)
+
+    def _replace(self, slot: Slot) -> None:
+        cpu = self._remove(slot)
+        if not self._closing:
+            self._boot(cpu)
+
+    def _remove(self, slot: Slot) -> int:
+        self._selector.unregister(slot.sock)
+        slot.kill()
+        slot.bury()
+        return self._slots.pop(slot)
+
+    def _shut(self) -> None:
+        self._closing = True
+
+    def _bury_all(self, error: Exception) -> None:
+        with self._lock:
+            wake, self._wake = self._wake, -1
+        left = [slot.job for slot in self._slots if slot.job and slot.proofs == len(CANARIES)]
+        for slot in self._slots:
+            slot.kill()
+        for slot in self._slots:
+            with contextlib.suppress(OSError):
+                slot.bury()
+        self._slots.clear()
+        self._selector.close()
+        os.close(wake)
+        while self._commands:  # jobs that came too late to be queued
+            self._commands.popleft()()
+        reason = self._broken or SandboxError(_one_line(error))
+        for job in [*left, *self._waiting]:
+            if not job.cancelled:
+                job.deliver(reason)
+        if not self.opened.done():
+            self.opened.set_exception(error)
+        self.closed.set_result(None)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"the sandbox could not work: {error.strerror or error}"
+    return " ".join(str(error).split())

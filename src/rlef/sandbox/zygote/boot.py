@@ -1,0 +1,189 @@
+"""From a fresh interpreter to a jailed zygote.
+
+Two processes. The launcher is the trainer's child: it gives up root if it has it, leaves the
+namespaces one by one and forks the zygote, which is pid 1 of the slot's pid namespace; then
+it only waits, so that the trainer has someone to reap. The zygote builds the root file
+system, preimports the library while it can still see the host's shared objects, locks
+itself up and serves. If the trainer dies the kernel kills the launcher, then the zygote,
+and with pid 1 everything else in the slot.
+
+A step that fails ends the boot with a report of the steps so far; in probe mode the rest is
+tried as well, so that ``rlef doctor`` can show the whole table.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import gc
+import mmap
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from . import kernel, landlock, program, seccomp, serve
+
+# Loaded once, so that a test that imports them pays nothing. Each costs every fork a little
+# (benchmarks/sandbox_fork.py --imports shows how much); what is not here is read on demand.
+PREIMPORTED = (
+    "math cmath re collections itertools functools heapq bisect string random operator copy typing "
+    "decimal fractions datetime json threading traceback linecache array time types enum queue "
+    "dataclasses _sitebuiltins zlib encodings.ascii encodings.latin_1 encodings.idna"
+).split()
+
+_NAMESPACES = (
+    ("mount namespace", kernel.CLONE_NEWNS),
+    ("network namespace", kernel.CLONE_NEWNET),
+    ("ipc namespace", kernel.CLONE_NEWIPC),
+    ("uts namespace", kernel.CLONE_NEWUTS),
+    ("cgroup namespace", kernel.CLONE_NEWCGROUP),
+    ("pid namespace", kernel.CLONE_NEWPID),
+)
+_MASKED = ("site-packages", "dist-packages")
+
+
+class Boot:
+    """The steps taken so far and what came of them."""
+
+    def __init__(self, ctl: _socket.socket, probing: bool) -> None:
+        self.ctl = ctl
+        self.probing = probing
+        self.steps: list[str] = []
+
+    def step(self, name: str, action: Callable[[], object]) -> None:
+        """Take one step; the first failure reports and ends the process, unless probing."""
+        try:
+            action()
+            self.steps.append(f"{name}\t")
+        except OSError as error:
+            self.steps.append(f"{name}\t{error.strerror or error}")
+            if not self.probing:
+                self.report("missing")
+                os._exit(3)
+
+    def report(self, headline: str) -> None:
+        """Tell the supervisor."""
+        os.write(self.ctl.fileno(), "\n".join([headline, *self.steps]).encode())
+
+
+def main() -> program.Program:
+    """Boot and serve. Returns in test processes only."""
+    fd, cpu, parent, uid, probing = (int(word) for word in sys.argv[1:6])
+    boot = Boot(_socket.socket(fileno=fd), bool(probing))
+    stdlib = os.path.dirname(os.__file__)
+    boot.ctl.recv(16)  # go: the supervisor has put us into the slot's cgroup
+    os.environ.clear()
+    os.umask(0o022)
+    os.sched_setaffinity(0, {cpu})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+    _preimport()
+    os.chdir(stdlib)  # the bind's source: root may be able to go there when uid can't
+    if uid:
+        boot.step("unprivileged user", lambda: _become(uid))
+    boot.step("user namespace", _leave_user_namespace)
+    for name, flag in _NAMESPACES:
+        boot.step(name, lambda flag=flag: kernel.unshare(flag))  # type: ignore[misc]
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    pid = os.fork()
+    if pid:
+        boot.ctl.send(b"zygote %d" % pid)
+        boot.ctl.close()
+        os._exit(os.waitpid(pid, 0)[1] != 0)
+    return _zygote(boot, stdlib)
+
+
+def _become(uid: int) -> None:
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root and the maps can't be written
+
+
+def _leave_user_namespace() -> None:
+    uid, gid = os.getuid(), os.getgid()
+    kernel.unshare(kernel.CLONE_NEWUSER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def _zygote(boot: Boot, stdlib: str) -> program.Program:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    with open("/proc/self/statm") as file:
+        vsize, rss = (int(pages) * mmap.PAGESIZE for pages in file.read().split()[:2])
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    boot.step("read-only root", lambda: _build_root(stdlib))
+    boot.step("capabilities", _drop_capabilities)
+    boot.step("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
+    rights = landlock.READ_FILE | landlock.READ_DIR
+    null = ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE)
+    boot.step("landlock", lambda: landlock.restrict([(stdlib, rights), null]))
+    boot.step("seccomp", seccomp.load)
+    page = mmap.mmap(-1, mmap.PAGESIZE)
+    server = serve.Server(boot.ctl, page)
+    _forget_ourselves()
+    gc.collect()
+    gc.freeze()
+    boot.report(f"ready {vsize} {rss}")
+    return server.serve()
+
+
+def _preimport() -> None:
+    # Modules register hooks that reseed or relock after a fork. Our forks have one thread
+    # and no held lock, and a program that uses random must repeat: no hooks, a fixed seed.
+    register = os.register_at_fork
+    os.register_at_fork = lambda **hooks: None  # type: ignore[assignment]
+    for name in PREIMPORTED:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    os.register_at_fork = register
+    sys.modules["random"].seed(0)
+    program.add_site_builtins()
+
+
+def _build_root(stdlib: str) -> None:
+    # Any directory serves as the mount point; /proc exists, and is done with by now.
+    root = "/proc"
+    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755,size=64k")
+    os.makedirs(root + stdlib)
+    kernel.mount(".", root + stdlib, flags=kernel.MS_BIND | kernel.MS_REC)
+    attributes = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
+    kernel.mount_setattr(root + stdlib, attributes, below=True)
+    for name in _MASKED:
+        if os.path.isdir(hidden := f"{root}{stdlib}/{name}"):
+            kernel.mount("tmpfs", hidden, "tmpfs", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    os.mkdir(root + "/dev")
+    with open(root + "/dev/null", "w"):
+        pass
+    kernel.mount("/dev/null", root + "/dev/null", flags=kernel.MS_BIND)
+    kernel.mount_setattr(root, attributes | kernel.ATTR_NOEXEC, below=False)
+    os.chdir(root)
+    kernel.pivot_root_here()
+    os.chdir("/")
+    kernel.sethostname("sandbox")
+
+
+def _drop_capabilities() -> None:
+    for capability in range(kernel.CAP_LAST + 1):
+        if capability == kernel.CAP_SYS_ADMIN:
+            continue
+        try:
+            kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # past the last capability that this kernel knows
+    kernel.capset(1 << kernel.CAP_SYS_ADMIN)  # to make pid namespaces; tests drop it
+
+
+def _forget_ourselves() -> None:
+    """Leave no trace in what a program can import."""
+    sys.path.pop()
+    for name in [name for name in sys.modules if name.split(".")[0] == "zygote"]:
+        del sys.modules[name]
+    sys.argv = ["solution.py"]
+    sys.orig_argv = ["python", "solution.py"]

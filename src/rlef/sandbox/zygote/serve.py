@@ -1,0 +1,301 @@
+"""The zygote's and the template's work: spawn a test, watch its clocks, report its end.
+
+The zygote takes one run at a time. For a run with few tests it forks each test itself and
+the test compiles the source; with more tests a template process compiles once and forks
+the tests. Neither ever executes the program, and with few tests not even the compiler's
+parser touches the source outside a sealed process.
+
+CPU time is read from the test's own clock, and only when it could have run out: the first
+look comes after ``cpu_ns`` of wall time, the next after what was left. Wall time is an idle
+guard: a test that is starved by its neighbours, not asleep, gets more of it.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import mmap
+import os
+import resource
+import select
+import signal
+import struct
+import sys
+import time
+from collections import deque
+
+from . import kernel, program
+from .protocol import MORE, RESULT, RUN, STOP, WINDOW, Kind, Reason, Stage
+
+_SETUP, _COMPILING, _RUNNING, _REFUSED = (int(stage) for stage in Stage)
+_NONE, _CPU, _IDLE = (int(reason) for reason in Reason)
+_RUN, _MORE, _STOP = int(Kind.RUN), int(Kind.MORE), int(Kind.STOP)
+_RESULT, _FAILED, _STOPPED = int(Kind.RESULT), int(Kind.FAILED), int(Kind.STOPPED)
+_TEMPLATE_AT = 16
+"""Where the template's stage is in the shared page; the test's is at 0."""
+_FD_BYTES = _socket.CMSG_SPACE(4 * (1 + 3 * WINDOW))
+_EXTENSIONS = 4
+_IDLE_SHARE = 64
+"""A test that had less than one part in this many of a CPU was asleep, not starved."""
+_LONG = struct.Struct("=q")
+_Fds = tuple[int, ...]
+
+
+class Stopped(Exception):
+    """The supervisor wants the rest of this run no more."""
+
+
+class Run:
+    """One program and its limits, as the RUN message gives them."""
+
+    def __init__(self, data: bytes, fds: list[int]) -> None:
+        (
+            _,
+            self.number,
+            self.total,
+            attached,
+            self.cpu_ns,
+            self.wall_ns,
+            self.address_bytes,
+            self.file_bytes,
+            self.tasks,
+            self.apart,
+        ) = RUN.unpack(data)
+        self.source_fd = fds[0]
+        self.tests: deque[_Fds] = deque()
+        self.add(fds[1:], attached)
+
+    def add(self, fds: list[int], attached: int) -> None:
+        """Take descriptors of further tests."""
+        if len(fds) != 3 * attached:
+            raise RuntimeError(f"{len(fds)} descriptors came for {attached} tests")
+        self.tests.extend(tuple(fds[at : at + 3]) for at in range(0, len(fds), 3))
+
+    def source(self) -> bytes:
+        """The program's text."""
+        return os.pread(self.source_fd, os.fstat(self.source_fd).st_size, 0)
+
+    def close(self) -> None:
+        """Let go of every descriptor that is left."""
+        close_all((self.source_fd, *(fd for fds in self.tests for fd in fds)))
+        self.tests.clear()
+
+
+def close_all(fds: _Fds | list[int]) -> None:
+    """Close descriptors."""
+    for fd in fds:
+        os.close(fd)
+
+
+class Server:
+    """Serves runs from the control socket."""
+
+    def __init__(self, ctl: _socket.socket, page: mmap.mmap) -> None:
+        self.ctl = ctl
+        self.page = page
+        self.poller = select.poll()
+        self.poller.register(ctl.fileno(), select.POLLIN)
+
+    def serve(self) -> program.Program:
+        """Serve until the supervisor hangs up. Returns in test processes only."""
+        while True:
+            data, fds = self.receive()
+            if data[0] == _RUN:
+                child = self.accept(Run(data, fds))
+                if child is not None:
+                    return child
+            else:  # about a run that is over
+                close_all(fds)
+                if data[0] == _STOP:
+                    os.write(self.ctl.fileno(), STOP.pack(_STOPPED, STOP.unpack(data)[1]))
+
+    def accept(self, run: Run) -> program.Program | None:
+        """Run one program. Returns in test processes, and when all is done in the zygote."""
+        if run.apart:
+            return self.host(run)
+        try:
+            child = self.supervise(run, None, b"")
+        except Stopped:
+            child = None
+        if child is None:
+            run.close()
+        return child
+
+    def receive(self) -> tuple[bytes, list[int]]:
+        """One message with its descriptors; the end of the supervisor is the end of us."""
+        data, ancillary, flags, _ = self.ctl.recvmsg(4096, _FD_BYTES, _socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            os._exit(0)
+        if flags & (_socket.MSG_CTRUNC | _socket.MSG_TRUNC):
+            raise RuntimeError("a message or its descriptors were cut off")
+        fds = array.array("i")
+        for _, _, payload in ancillary:
+            fds.frombytes(payload)
+        return data, fds.tolist()
+
+    def take(self, run: Run) -> None:
+        """Read one message in the middle of a run. Raises ``Stopped``."""
+        data, fds = self.receive()
+        if data[0] == _STOP:
+            os.write(self.ctl.fileno(), STOP.pack(_STOPPED, STOP.unpack(data)[1]))
+            raise Stopped
+        run.add(fds, MORE.unpack(data)[2])
+
+    def supervise(self, run: Run, code: object, source: bytes) -> program.Program | None:
+        """Run all tests, one after another. Raises ``Stopped``; returns in test processes."""
+        for index in range(run.total):
+            while not run.tests:
+                self.take(run)
+            fds = run.tests.popleft()
+            self.page[0:16] = bytes(16)
+            started = time.monotonic_ns()
+            pid, pidfd = kernel.spawn()
+            if not pid:
+                source = source or run.source()
+                self.ctl.detach()
+                return program.enter(run, fds, source, code, self.page)
+            close_all(fds)
+            if self.report(run, index, pid, pidfd, started):
+                return None
+        return None
+
+    def report(self, run: Run, index: int, pid: int, pidfd: int, started: int) -> bool:
+        """See one test to its end and tell. True if no further test of the run makes sense."""
+        try:
+            reason = self.watch(run, pid, pidfd)
+        finally:
+            os.close(pidfd)
+            os.kill(pid, signal.SIGKILL)  # does nothing to one that has ended
+            _, status, usage = os.wait4(pid, 0)
+        stage = self.page[0]
+        (before_ns,) = _LONG.unpack_from(self.page, program.BEFORE_NS_AT)
+        cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9) - before_ns
+        kind = _FAILED if stage == _SETUP else _RESULT
+        self.tell(kind, run, index, stage, reason, status, cpu_ns, started, usage)
+        return stage != _RUNNING
+
+    def tell(
+        self,
+        kind: int,
+        run: Run,
+        index: int,
+        stage: int,
+        reason: int,
+        status: int,
+        cpu_ns: int,
+        started: int,
+        usage: resource.struct_rusage,
+    ) -> None:
+        """Send one RESULT or FAILED."""
+        wall_ns = time.monotonic_ns() - started
+        peak = usage.ru_maxrss * 1024
+        numbers = (kind, run.number, index, stage, reason, status, max(0, cpu_ns), wall_ns, peak)
+        os.write(self.ctl.fileno(), RESULT.pack(*numbers))
+
+    def watch(self, run: Run, pid: int, pidfd: int) -> int:
+        """Wait for the end of a test or of its limits. Raises ``Stopped``."""
+        poller = self.poller
+        poller.register(pidfd, select.POLLIN)
+        try:
+            guard = Guard(run, pid)
+            wait_ns = min(run.cpu_ns, run.wall_ns)
+            while True:
+                ready = poller.poll(wait_ns / 1e6)
+                if any(fd == pidfd for fd, _ in ready):
+                    return _NONE
+                if ready:
+                    self.take(run)
+                (before_ns,) = _LONG.unpack_from(self.page, program.BEFORE_NS_AT)
+                wait_ns, reason = guard.left(before_ns)
+                if reason:
+                    return reason
+        finally:
+            poller.unregister(pidfd)
+
+    def host(self, run: Run) -> program.Program | None:
+        """Have a template compile the program and run its tests."""
+        self.page[0:32] = bytes(32)
+        started = time.monotonic_ns()
+        pid, pidfd = kernel.spawn()
+        if not pid:
+            return self.be_template(run)
+        run.close()
+        reason = self.await_template(run, pid, pidfd)
+        os.close(pidfd)
+        _, status, usage = os.wait4(pid, 0)
+        if status:
+            cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9)
+            stage = self.page[_TEMPLATE_AT]
+            self.tell(_FAILED, run, 0, stage, reason, status, cpu_ns, started, usage)
+        return None
+
+    def await_template(self, run: Run, pid: int, pidfd: int) -> int:
+        """Wait for the template's end; while it compiles the run's limits hold for it."""
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        guard = Guard(run, pid)
+        wait_ns = min(run.cpu_ns, run.wall_ns)
+        while not poller.poll(wait_ns / 1e6):
+            if self.page[_TEMPLATE_AT] == _RUNNING:
+                poller.poll()
+                break
+            wait_ns, reason = guard.left(0)
+            if reason:
+                os.kill(pid, signal.SIGKILL)
+                return reason
+        return _NONE
+
+    def be_template(self, run: Run) -> program.Program | None:
+        """Compile and run the tests. Returns in test processes only."""
+        self.page[_TEMPLATE_AT] = _COMPILING
+        program.redirect((0, 1, run.tests[0][2]))  # the compiler's warnings go to the first test's stderr
+        program.limit(resource.RLIMIT_FSIZE, run.file_bytes)
+        program.limit(resource.RLIMIT_CORE, 0)
+        program.limit(resource.RLIMIT_STACK, 64 * 2**20)
+        program.limit(resource.RLIMIT_AS, run.address_bytes)
+        started = time.monotonic_ns()
+        source = run.source()
+        code = program.compile_source(source)
+        if code is None:
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            self.tell(_RESULT, run, 0, _REFUSED, _NONE, 256, time.process_time_ns(), started, usage)
+            os._exit(0)
+        self.page[_TEMPLATE_AT] = _RUNNING
+        try:
+            child = self.supervise(run, code, source)
+        except Stopped:
+            child = None
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(4)
+        if child is None:
+            os._exit(0)
+        return child
+
+
+class Guard:
+    """The clocks of one process against its limits."""
+
+    def __init__(self, run: Run, pid: int) -> None:
+        self.clock = (~pid << 3) | 2  # the kernel's name for the CPU clock of a process
+        self.cpu_ns, self.wall_ns = run.cpu_ns, run.wall_ns
+        self.wall_end = time.monotonic_ns() + run.wall_ns
+        self.extensions = _EXTENSIONS
+
+    def left(self, before_ns: int) -> tuple[int, int]:
+        """Nanoseconds that the process has at least, and the reason if it has none."""
+        try:
+            used = time.clock_gettime_ns(self.clock)
+        except OSError:
+            return 1_000_000, _NONE  # it has just ended; the next poll says so
+        cpu_left = self.cpu_ns - (used - before_ns)
+        if cpu_left <= 0:
+            return 0, _CPU
+        wall_left = self.wall_end - time.monotonic_ns()
+        if wall_left <= 0:
+            if used < self.wall_ns // _IDLE_SHARE or not self.extensions:
+                return 0, _IDLE
+            self.extensions -= 1
+            self.wall_end += self.wall_ns
+            wall_left = self.wall_ns
+        return min(cpu_left, wall_left), _NONE
