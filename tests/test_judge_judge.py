@@ -211,6 +211,12 @@ def test_the_cache_forgets_the_oldest_and_never_keeps_a_judge_error():
         await judge.public(problem(), "double")
         assert len(sandbox.runs) == before + 2
 
+        judge = Judge(sandbox, cache=2)
+        for code in ("double", "one", "double", "small", "double"):
+            before = len(sandbox.runs)
+            await judge.public(problem(), code)
+        assert len(sandbox.runs) == before  # used again, so `one` was the oldest
+
     asyncio.run(go())
 
 

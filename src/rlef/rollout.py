@@ -22,7 +22,7 @@ from rlef.episode import env
 from rlef.episode.record import Episode, Turn
 from rlef.episode.rewards import terminal
 from rlef.errors import ConfigError
-from rlef.judge.judge import Judge
+from rlef.judge.judge import Judging
 from rlef.policy.types import ChatCodec, Completion, Engine, TurnRequest
 from rlef.problems.types import Problem
 
@@ -44,7 +44,7 @@ async def roll_out(
     specs: Sequence[RolloutSpec],
     engine: Engine,
     codec: ChatCodec,
-    judge: Judge,
+    judge: Judging,
     config: EpisodeConfig,
     rewards: Reward,
     sampling: Sampling,
@@ -109,7 +109,7 @@ class _Pending:
 class _Loop:
     engine: Engine
     codec: ChatCodec
-    judge: Judge
+    judge: Judging
     config: EpisodeConfig
     rewards: Reward
     sampling: Sampling

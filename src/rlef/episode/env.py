@@ -20,7 +20,7 @@ from rlef.episode import prompts
 from rlef.episode import rewards as pay
 from rlef.episode.extract import Invalid, extract
 from rlef.episode.record import StopReason
-from rlef.judge.judge import Judge
+from rlef.judge.judge import Judging
 from rlef.judge.types import HiddenReport, PublicReport, Verdict
 from rlef.problems.types import Problem
 
@@ -72,7 +72,7 @@ def start(
 
 
 async def step(
-    state: State, text: str, finish: str, judge: Judge, config: Episode, rewards: Reward
+    state: State, text: str, finish: str, judge: Judging, config: Episode, rewards: Reward
 ) -> Transition:
     """Take one turn: extract the program, run the public tests, then go on or settle.
 
@@ -104,7 +104,7 @@ async def step(
     return await _go_on(seen, judge, config, rewards)
 
 
-async def foreign_feedback(problem: Problem, judge: Judge, seed: int | str) -> PublicReport:
+async def foreign_feedback(problem: Problem, judge: Judging, seed: int | str) -> PublicReport:
     """Public tests failed by a random known-bad program of ``problem`` (appendix C.2).
 
     Programs that only hidden tests tell from good ones are passed over.
@@ -118,7 +118,7 @@ async def foreign_feedback(problem: Problem, judge: Judge, seed: int | str) -> P
     return await judge.public(problem, NOT_WRITTEN)
 
 
-async def _settle(seen: Transition, stop: StopReason, judge: Judge, rewards: Reward) -> Transition:
+async def _settle(seen: Transition, stop: StopReason, judge: Judging, rewards: Reward) -> Transition:
     """The last turn: hidden tests for a program that passed the public ones, failure for others."""
     if seen.public is None or not seen.public.passed or seen.code is None:
         return _over(seen, stop, pay.terminal(False, rewards))
@@ -129,7 +129,7 @@ async def _settle(seen: Transition, stop: StopReason, judge: Judge, rewards: Rew
     return _over(seen, stop, pay.terminal(hidden.passed, rewards))
 
 
-async def _go_on(seen: Transition, judge: Judge, config: Episode, rewards: Reward) -> Transition:
+async def _go_on(seen: Transition, judge: Judging, config: Episode, rewards: Reward) -> Transition:
     reward = pay.intermediate(bool(seen.invalid), rewards)
     state = seen.state
     if config.feedback == "none":

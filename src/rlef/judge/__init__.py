@@ -1,1 +1,15 @@
 """Holds outputs against expected outputs: program and tests in, report out."""
+
+from rlef.judge.judge import Disagreement, Judge, Judging, Runner
+from rlef.judge.types import HiddenReport, PublicReport, TestReport, Verdict
+
+__all__ = [
+    "Disagreement",
+    "HiddenReport",
+    "Judge",
+    "Judging",
+    "PublicReport",
+    "Runner",
+    "TestReport",
+    "Verdict",
+]

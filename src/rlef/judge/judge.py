@@ -44,6 +44,18 @@ class Runner(Protocol):
         ...
 
 
+class Judging(Protocol):
+    """What an episode needs of a judge; `Judge` is the real one."""
+
+    async def public(self, problem: Problem, code: str) -> PublicReport:
+        """All public tests, every one run."""
+        ...
+
+    async def hidden(self, problem: Problem, code: str) -> HiddenReport:
+        """Private and generated tests up to the first failure."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
     """A known solution whose verdict is not the declared one."""
