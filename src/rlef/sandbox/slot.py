@@ -31,7 +31,6 @@ _NOBODY = 65534
 _BOOT_S = 30.0
 _APART_FROM = 8
 """Tests from which on compiling once in a template beats compiling in each test."""
-_TASKS = 128
 _BIG_STACK = 256 * 2**20
 """Address space on top of the limit, so that a program may reserve a big thread stack."""
 _numbers = itertools.count(1)
@@ -161,7 +160,6 @@ class Slot:
             int(wall_limit(limits) * 1e9),
             self._base[0] + factor * limits.memory_bytes + _BIG_STACK,
             file_limit(limits),
-            _TASKS,
             len(job.stdins) >= _APART_FROM,
         )
         source = memory.sealed_file(job.source, "source")

@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from . import kernel, landlock, program, seccomp, serve
 
@@ -67,8 +68,8 @@ class Boot:
         os.write(self.ctl.fileno(), "\n".join([headline, *self.steps]).encode())
 
 
-def main() -> program.Program:
-    """Boot and serve. Returns in test processes only."""
+def main() -> NoReturn:
+    """Boot and serve."""
     fd, cpu, parent, uid, probing = (int(word) for word in sys.argv[1:6])
     boot = Boot(_socket.socket(fileno=fd), bool(probing))
     stdlib = os.path.dirname(os.__file__)
@@ -79,7 +80,6 @@ def main() -> program.Program:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
-    _preimport()
     os.chdir(stdlib)  # the bind's source: root may be able to go there when uid can't
     if uid:
         boot.step("unprivileged user", lambda: _become(uid))
@@ -94,7 +94,7 @@ def main() -> program.Program:
         boot.ctl.send(b"zygote %d" % pid)
         boot.ctl.close()
         os._exit(os.waitpid(pid, 0)[1] != 0)
-    return _zygote(boot, stdlib)
+    _zygote(boot, stdlib)
 
 
 def _become(uid: int) -> None:
@@ -112,12 +112,13 @@ def _leave_user_namespace() -> None:
             file.write(text)
 
 
-def _zygote(boot: Boot, stdlib: str) -> program.Program:
+def _zygote(boot: Boot, stdlib: str) -> NoReturn:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     with open("/proc/self/statm") as file:
         vsize, rss = (int(pages) * mmap.PAGESIZE for pages in file.read().split()[:2])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     boot.step("read-only root", lambda: _build_root(stdlib))
+    boot.step("limits", program.set_common_limits)
     boot.step("capabilities", _drop_capabilities)
     boot.step("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     rights = landlock.READ_FILE | landlock.READ_DIR
@@ -127,22 +128,19 @@ def _zygote(boot: Boot, stdlib: str) -> program.Program:
     page = mmap.mmap(-1, mmap.PAGESIZE)
     server = serve.Server(boot.ctl, page)
     _forget_ourselves()
+    program.become_main()
     gc.collect()
     gc.freeze()
     boot.report(f"ready {vsize} {rss}")
-    return server.serve()
+    server.serve()
 
 
-def _preimport() -> None:
-    # Modules register hooks that reseed or relock after a fork. Our forks have one thread
-    # and no held lock, and a program that uses random must repeat: no hooks, a fixed seed.
-    register = os.register_at_fork
-    os.register_at_fork = lambda **hooks: None  # type: ignore[assignment]
+def preimport() -> None:
+    """Import what tests may want, while root's rights and the host's libraries are there."""
     for name in PREIMPORTED:
         with contextlib.suppress(ImportError):
             __import__(name)
-    os.register_at_fork = register
-    sys.modules["random"].seed(0)
+    sys.modules["random"].seed(0)  # a program that uses random must repeat
     program.add_site_builtins()
 
 

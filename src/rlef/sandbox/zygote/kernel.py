@@ -148,14 +148,16 @@ def _capabilities(mask: int) -> ctypes.Array[ctypes.c_uint32]:
     return (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
 
 
-_NO_CAPABILITIES = _capabilities(0)
-
-
 def capset(mask: int) -> None:
     """Make effective and permitted capabilities ``mask``; none is inheritable."""
-    syscall("capset", _CAP_HEADER, _capabilities(mask) if mask else _NO_CAPABILITIES)
+    syscall("capset", _CAP_HEADER, _capabilities(mask))
 
 
-def close_from(first: int) -> None:
-    """Close every descriptor from ``first`` on."""
-    syscall("close_range", first, 0xFFFFFFFF, 0)
+_close_args = (_long(NUMBERS["close_range"]), _long(3), _long(0xFFFFFFFF), _null)
+_capset_args = (_long(NUMBERS.get("capset", -1)), ctypes.byref(_CAP_HEADER), ctypes.byref(_capabilities(0)))
+
+
+def seal() -> None:
+    """Close all but stdin, stdout and stderr and give up every capability."""
+    _check(_libc.syscall(*_close_args))
+    _check(_libc.syscall(*_capset_args))

@@ -1,31 +1,37 @@
-"""The test process: the last preparations, the program, and an exit like the interpreter's own."""
+"""The test process: the last preparations, the program, and an exit like the interpreter's own.
+
+What a child does costs most by the pages that it touches first: each is a fault and a copy.
+So whatever can be is made ready in the zygote, and the path from fork to program is short.
+"""
 
 from __future__ import annotations
 
+import _thread
+import atexit
 import gc
 import linecache
 import mmap
 import os
 import resource
-import signal
-import struct
 import sys
 import threading
-import time
 import traceback
 import types
-from typing import Any
+from typing import Any, NoReturn
 
 from . import kernel
 from .protocol import Stage
 
 NAME = "solution.py"
 _STACK_BYTES = 64 * 2**20
-_OPEN_FILES = 64
-_SETUP, _COMPILING, _RUNNING, _REFUSED = (int(stage) for stage in Stage)
-_BEFORE_NS = struct.Struct("=q")
-BEFORE_NS_AT = 8
-"""Where a test notes the CPU time that it spent before its first instruction of the program."""
+_OPEN_FILES = 128
+_TASKS = 128
+_COMPILING, _RUNNING, _REFUSED = int(Stage.COMPILING), int(Stage.RUNNING), int(Stage.REFUSED)
+_RECURSION_LIMIT = 1000
+
+_main = types.ModuleType("__main__")
+_scope = _main.__dict__
+_source = b""
 
 
 def add_site_builtins() -> None:
@@ -39,96 +45,110 @@ def add_site_builtins() -> None:
     setattr(builtins, "help", _sitebuiltins._Helper())  # noqa: B010
 
 
+def become_main() -> None:
+    """Make the module ready in which programs will run, and tracebacks their lines."""
+    _scope.update(__builtins__=sys.modules["builtins"], __file__=NAME, __cached__=None)
+    sys.modules["__main__"] = _main
+    # An entry of one item is called for the text when a traceback first asks.
+    linecache.cache[NAME] = (lambda: _source.decode("utf-8", "replace"),)
+
+
+def compensate_stack() -> None:
+    """Let programs recurse as deep as under a plain interpreter, although we stand below them."""
+    depth, frame = 1, sys._getframe(1)  # one more for run(), called from there
+    while frame.f_back is not None:
+        depth, frame = depth + 1, frame.f_back
+    sys.setrecursionlimit(_RECURSION_LIMIT + depth + 1)
+
+
+def set_common_limits() -> None:
+    """Limits that are the same for every program, set once and inherited."""
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_STACK, _STACK_BYTES),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_NPROC, _TASKS),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+
+
 def compile_source(source: bytes) -> types.CodeType | None:
     """Compile, or print the compiler's message to stderr and return None."""
+    global _source
+    _source = source
     try:
         return compile(source, NAME, "exec", dont_inherit=True)
     except BaseException as error:
-        _show_lines(source)
         text = "".join(traceback.format_exception_only(type(error), error))
         os.write(2, text.encode("utf-8", "backslashreplace"))
         return None
 
 
-def _show_lines(source: bytes) -> None:
-    """Give tracebacks the source text; without a time stamp the entry is never checked."""
-    lines = [line + "\n" for line in source.decode("utf-8", "replace").split("\n")]
-    linecache.cache[NAME] = (len(source), None, lines, NAME)
+def run(limits: Any, fds: tuple[int, ...], source: bytes, code: Any, page: mmap.mmap) -> NoReturn:
+    """Turn the process just forked into a test: seal it, then hand it to the program."""
+    os.dup2(fds[0], 0)
+    os.dup2(fds[1], 1)
+    os.dup2(fds[2], 2)
+    kernel.seal()
+    setrlimit = resource.setrlimit
+    setrlimit(resource.RLIMIT_CPU, limits.cpu_seconds)
+    setrlimit(resource.RLIMIT_FSIZE, limits.file_bytes)
+    setrlimit(resource.RLIMIT_AS, limits.address_bytes)
+    if code is None:
+        page[0] = _COMPILING
+        code = compile_source(source)
+        if code is None:
+            page[0] = _REFUSED
+            os._exit(1)
+    page[0] = _RUNNING
+    page.close()  # from here on nothing is shared
+    status = 0
+    try:
+        exec(code, _scope)
+    except BaseException as error:
+        status = _failed(error)
+    _finish(status)
 
 
-def redirect(fds: tuple[int, ...]) -> None:
-    """Make ``fds`` stdin, stdout and stderr."""
-    for target, fd in enumerate(fds):
-        os.dup2(fd, target)
+def _failed(error: BaseException) -> int:
+    """Report an exception that reached the top, as the interpreter does; the exit status."""
+    if isinstance(error, SystemExit):
+        return _exit_status(error.code)
+    try:
+        _print_traceback(error)
+    except BaseException:
+        # Out of memory, or stderr is gone: the name of the class is all there is to say.
+        error.__traceback__ = None
+        _say(type(error).__name__)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def limit(kind: int, value: int) -> None:
-    """Set a soft and hard limit."""
-    resource.setrlimit(kind, (value, value))
-
-
-def seal(limits: Any) -> None:
-    """Close every other descriptor, set the limits, drop the last capability."""
-    kernel.close_from(3)
-    seconds = -(-limits.cpu_ns // 10**9) + 1
-    # Compilation counts on the same clock, and the parent stops each of the two exactly.
-    limit(resource.RLIMIT_CPU, 2 * seconds)
-    limit(resource.RLIMIT_FSIZE, limits.file_bytes)
-    limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
-    limit(resource.RLIMIT_NPROC, limits.tasks)
-    limit(resource.RLIMIT_STACK, _STACK_BYTES)
-    limit(resource.RLIMIT_CORE, 0)
-    limit(resource.RLIMIT_MEMLOCK, 0)
-    limit(resource.RLIMIT_MSGQUEUE, 0)
-    limit(resource.RLIMIT_AS, limits.address_bytes)
-    kernel.capset(0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class Program:
-    """One program in its own process, about to run or just done."""
-
-    def __init__(self, code: types.CodeType, source: bytes) -> None:
-        self.code = code
-        module = types.ModuleType("__main__")
-        self.scope = module.__dict__
-        self.scope.update(__builtins__=sys.modules["builtins"], __file__=NAME, __cached__=None)
-        sys.modules["__main__"] = module
-        self._deletes = b"__del__" in source
-        self._status = 0
-        _show_lines(source)
-
-    def failed(self, error: BaseException) -> None:
-        """Report an exception that reached the top, as the interpreter does."""
-        if isinstance(error, SystemExit):
-            self._status = _exit_status(error.code)
-            return
-        self._status = 130 if isinstance(error, KeyboardInterrupt) else 1
-        try:
-            _print_traceback(error)
-        except BaseException:
-            # Out of memory, or stderr is gone: the name of the class is all there is to say.
-            error.__traceback__ = None
-            _say(type(error).__name__)
-
-    def finish(self) -> None:
-        """Join threads, run atexit, flush, drop the globals, flush what they held, exit."""
-        import atexit
-
+def _finish(status: int) -> NoReturn:
+    """Join threads, run atexit, flush, drop the globals, flush what they held, exit."""
+    if _thread._count():
         try:
             threading._shutdown()  # type: ignore[attr-defined]
         except BaseException as error:
-            self.failed(error)
-        atexit._run_exitfuncs()
-        lost = not (_flush(sys.stdout) & _flush(sys.stderr))
-        for name in list(self.scope):
-            if name != "__builtins__":
-                self.scope[name] = None
-        if self._deletes:
-            gc.collect()
-        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-        lost = not (_flush(sys.__stdout__) & _flush(sys.__stderr__)) or lost
-        os._exit(120 if lost and not self._status else self._status)
+            _failed(error)
+    atexit._run_exitfuncs()
+    lost = not _flush(sys.stdout) or not _flush(sys.stderr)
+    if b"__del__" in _source or sys.stdout is not sys.__stdout__ or b"open(" in _source:
+        lost = _drop_globals() or lost
+    os._exit(120 if lost and not status else status)
+
+
+def _drop_globals() -> bool:
+    """Finalise what the program's globals hold, open files above all. True if output was lost."""
+    for name in list(_scope):
+        if name != "__builtins__":
+            _scope[name] = None
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    gc.collect()
+    return not _flush(sys.__stdout__) or not _flush(sys.__stderr__)
 
 
 def _exit_status(code: object) -> int:
@@ -149,7 +169,7 @@ def _say(text: str) -> None:
 
 def _print_traceback(error: BaseException) -> None:
     top = error.__traceback__
-    error.__traceback__ = top.tb_next if top else None  # leave out the zygote's own frame
+    error.__traceback__ = top.tb_next if top else None  # leave out the frame of run()
     if sys.excepthook is not sys.__excepthook__:
         sys.excepthook(type(error), error, error.__traceback__)
     else:
@@ -164,20 +184,3 @@ def _flush(stream: Any) -> bool:
     except BaseException:
         return False
     return True
-
-
-def enter(limits: Any, fds: tuple[int, ...], source: bytes, code: Any, page: mmap.mmap) -> Program:
-    """Turn the process just forked into a test. Everything after this is the program's."""
-    redirect(fds)
-    seal(limits)
-    if code is None:
-        page[0] = _COMPILING
-        code = compile_source(source)
-        if code is None:
-            page[0] = _REFUSED
-            os._exit(1)
-    program = Program(code, source)
-    _BEFORE_NS.pack_into(page, BEFORE_NS_AT, time.process_time_ns())
-    page[0] = _RUNNING
-    page.close()
-    return program

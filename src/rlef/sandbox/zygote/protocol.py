@@ -51,8 +51,8 @@ class Reason(IntEnum):
     IDLE = 2
 
 
-RUN = struct.Struct("=BIIIqqqqqB")
-"""Kind, run, tests in all, attached, cpu ns, wall ns, address space, file size, tasks, compile apart."""
+RUN = struct.Struct("=BIIIqqqqB")
+"""Kind, run, tests in all, attached, cpu ns, wall ns, address space, file size, compile apart."""
 MORE = struct.Struct("=BII")
 STOP = struct.Struct("=BI")
 RESULT = struct.Struct("=BIIBBiqqq")

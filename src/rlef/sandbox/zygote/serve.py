@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import _socket
 import array
+import contextlib
 import mmap
 import os
 import resource
 import select
 import signal
-import struct
 import sys
 import time
 from collections import deque
+from typing import NoReturn
 
 from . import kernel, program
 from .protocol import MORE, RESULT, RUN, STOP, WINDOW, Kind, Reason, Stage
@@ -37,7 +38,6 @@ _FD_BYTES = _socket.CMSG_SPACE(4 * (1 + 3 * WINDOW))
 _EXTENSIONS = 4
 _IDLE_SHARE = 64
 """A test that had less than one part in this many of a CPU was asleep, not starved."""
-_LONG = struct.Struct("=q")
 _Fds = tuple[int, ...]
 
 
@@ -56,11 +56,15 @@ class Run:
             attached,
             self.cpu_ns,
             self.wall_ns,
-            self.address_bytes,
-            self.file_bytes,
-            self.tasks,
+            address_bytes,
+            file_bytes,
             self.apart,
         ) = RUN.unpack(data)
+        # Compilation counts on the same clock; the parent's watch is exact, this is the backstop.
+        seconds = 2 * -(-self.cpu_ns // 10**9) + 1
+        self.cpu_seconds = (seconds, seconds)
+        self.file_bytes = (file_bytes, file_bytes)
+        self.address_bytes = (address_bytes, address_bytes)
         self.source_fd = fds[0]
         self.tests: deque[_Fds] = deque()
         self.add(fds[1:], attached)
@@ -96,30 +100,29 @@ class Server:
         self.poller = select.poll()
         self.poller.register(ctl.fileno(), select.POLLIN)
 
-    def serve(self) -> program.Program:
-        """Serve until the supervisor hangs up. Returns in test processes only."""
+    def serve(self) -> NoReturn:
+        """Serve until the supervisor hangs up."""
         while True:
             data, fds = self.receive()
             if data[0] == _RUN:
-                child = self.accept(Run(data, fds))
-                if child is not None:
-                    return child
+                self.accept(Run(data, fds))
             else:  # about a run that is over
                 close_all(fds)
                 if data[0] == _STOP:
-                    os.write(self.ctl.fileno(), STOP.pack(_STOPPED, STOP.unpack(data)[1]))
+                    self.confirm(data)
 
-    def accept(self, run: Run) -> program.Program | None:
-        """Run one program. Returns in test processes, and when all is done in the zygote."""
+    def accept(self, run: Run) -> None:
+        """Run one program, here or in a template."""
         if run.apart:
-            return self.host(run)
-        try:
-            child = self.supervise(run, None, b"")
-        except Stopped:
-            child = None
-        if child is None:
-            run.close()
-        return child
+            self.host(run)
+            return
+        with contextlib.suppress(Stopped):
+            self.supervise(run, None, b"")
+        run.close()
+
+    def confirm(self, data: bytes) -> None:
+        """Answer a STOP."""
+        os.write(self.ctl.fileno(), STOP.pack(_STOPPED, STOP.unpack(data)[1]))
 
     def receive(self) -> tuple[bytes, list[int]]:
         """One message with its descriptors; the end of the supervisor is the end of us."""
@@ -137,27 +140,25 @@ class Server:
         """Read one message in the middle of a run. Raises ``Stopped``."""
         data, fds = self.receive()
         if data[0] == _STOP:
-            os.write(self.ctl.fileno(), STOP.pack(_STOPPED, STOP.unpack(data)[1]))
+            self.confirm(data)
             raise Stopped
         run.add(fds, MORE.unpack(data)[2])
 
-    def supervise(self, run: Run, code: object, source: bytes) -> program.Program | None:
-        """Run all tests, one after another. Raises ``Stopped``; returns in test processes."""
+    def supervise(self, run: Run, code: object, source: bytes) -> None:
+        """Run all tests, one after another. Raises ``Stopped``."""
+        program.compensate_stack()
         for index in range(run.total):
             while not run.tests:
                 self.take(run)
             fds = run.tests.popleft()
-            self.page[0:16] = bytes(16)
+            self.page[0] = _SETUP
             started = time.monotonic_ns()
             pid, pidfd = kernel.spawn()
             if not pid:
-                source = source or run.source()
-                self.ctl.detach()
-                return program.enter(run, fds, source, code, self.page)
+                program.run(run, fds, source or run.source(), code, self.page)
             close_all(fds)
             if self.report(run, index, pid, pidfd, started):
-                return None
-        return None
+                return
 
     def report(self, run: Run, index: int, pid: int, pidfd: int, started: int) -> bool:
         """See one test to its end and tell. True if no further test of the run makes sense."""
@@ -168,10 +169,8 @@ class Server:
             os.kill(pid, signal.SIGKILL)  # does nothing to one that has ended
             _, status, usage = os.wait4(pid, 0)
         stage = self.page[0]
-        (before_ns,) = _LONG.unpack_from(self.page, program.BEFORE_NS_AT)
-        cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9) - before_ns
         kind = _FAILED if stage == _SETUP else _RESULT
-        self.tell(kind, run, index, stage, reason, status, cpu_ns, started, usage)
+        self.tell(kind, run, index, stage, reason, status, started, usage)
         return stage != _RUNNING
 
     def tell(
@@ -182,14 +181,14 @@ class Server:
         stage: int,
         reason: int,
         status: int,
-        cpu_ns: int,
         started: int,
         usage: resource.struct_rusage,
     ) -> None:
         """Send one RESULT or FAILED."""
         wall_ns = time.monotonic_ns() - started
+        cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9)
         peak = usage.ru_maxrss * 1024
-        numbers = (kind, run.number, index, stage, reason, status, max(0, cpu_ns), wall_ns, peak)
+        numbers = (kind, run.number, index, stage, reason, status, cpu_ns, wall_ns, peak)
         os.write(self.ctl.fileno(), RESULT.pack(*numbers))
 
     def watch(self, run: Run, pid: int, pidfd: int) -> int:
@@ -205,29 +204,25 @@ class Server:
                     return _NONE
                 if ready:
                     self.take(run)
-                (before_ns,) = _LONG.unpack_from(self.page, program.BEFORE_NS_AT)
-                wait_ns, reason = guard.left(before_ns)
+                wait_ns, reason = guard.left()
                 if reason:
                     return reason
         finally:
             poller.unregister(pidfd)
 
-    def host(self, run: Run) -> program.Program | None:
+    def host(self, run: Run) -> None:
         """Have a template compile the program and run its tests."""
-        self.page[0:32] = bytes(32)
+        self.page[_TEMPLATE_AT] = _SETUP
         started = time.monotonic_ns()
         pid, pidfd = kernel.spawn()
         if not pid:
-            return self.be_template(run)
+            self.be_template(run)
         run.close()
         reason = self.await_template(run, pid, pidfd)
         os.close(pidfd)
         _, status, usage = os.wait4(pid, 0)
         if status:
-            cpu_ns = int((usage.ru_utime + usage.ru_stime) * 1e9)
-            stage = self.page[_TEMPLATE_AT]
-            self.tell(_FAILED, run, 0, stage, reason, status, cpu_ns, started, usage)
-        return None
+            self.tell(_FAILED, run, 0, self.page[_TEMPLATE_AT], reason, status, started, usage)
 
     def await_template(self, run: Run, pid: int, pidfd: int) -> int:
         """Wait for the template's end; while it compiles the run's limits hold for it."""
@@ -239,38 +234,34 @@ class Server:
             if self.page[_TEMPLATE_AT] == _RUNNING:
                 poller.poll()
                 break
-            wait_ns, reason = guard.left(0)
+            wait_ns, reason = guard.left()
             if reason:
                 os.kill(pid, signal.SIGKILL)
                 return reason
         return _NONE
 
-    def be_template(self, run: Run) -> program.Program | None:
-        """Compile and run the tests. Returns in test processes only."""
-        self.page[_TEMPLATE_AT] = _COMPILING
-        program.redirect((0, 1, run.tests[0][2]))  # the compiler's warnings go to the first test's stderr
-        program.limit(resource.RLIMIT_FSIZE, run.file_bytes)
-        program.limit(resource.RLIMIT_CORE, 0)
-        program.limit(resource.RLIMIT_STACK, 64 * 2**20)
-        program.limit(resource.RLIMIT_AS, run.address_bytes)
-        started = time.monotonic_ns()
-        source = run.source()
-        code = program.compile_source(source)
-        if code is None:
-            usage = resource.getrusage(resource.RUSAGE_SELF)
-            self.tell(_RESULT, run, 0, _REFUSED, _NONE, 256, time.process_time_ns(), started, usage)
-            os._exit(0)
-        self.page[_TEMPLATE_AT] = _RUNNING
+    def be_template(self, run: Run) -> NoReturn:
+        """Compile the program and run the tests, then exit."""
         try:
-            child = self.supervise(run, code, source)
+            self.page[_TEMPLATE_AT] = _COMPILING
+            os.dup2(run.tests[0][2], 2)  # the compiler's warnings go to the first test's stderr
+            resource.setrlimit(resource.RLIMIT_FSIZE, run.file_bytes)
+            resource.setrlimit(resource.RLIMIT_AS, run.address_bytes)
+            started = time.monotonic_ns()
+            source = run.source()
+            code = program.compile_source(source)
+            if code is None:
+                usage = resource.getrusage(resource.RUSAGE_SELF)
+                self.tell(_RESULT, run, 0, _REFUSED, _NONE, 1 << 8, started, usage)
+            else:
+                self.page[_TEMPLATE_AT] = _RUNNING
+                self.supervise(run, code, source)
         except Stopped:
-            child = None
+            pass
         except BaseException:
             sys.excepthook(*sys.exc_info())
             os._exit(4)
-        if child is None:
-            os._exit(0)
-        return child
+        os._exit(0)
 
 
 class Guard:
@@ -282,13 +273,13 @@ class Guard:
         self.wall_end = time.monotonic_ns() + run.wall_ns
         self.extensions = _EXTENSIONS
 
-    def left(self, before_ns: int) -> tuple[int, int]:
+    def left(self) -> tuple[int, int]:
         """Nanoseconds that the process has at least, and the reason if it has none."""
         try:
             used = time.clock_gettime_ns(self.clock)
         except OSError:
             return 1_000_000, _NONE  # it has just ended; the next poll says so
-        cpu_left = self.cpu_ns - (used - before_ns)
+        cpu_left = self.cpu_ns - used
         if cpu_left <= 0:
             return 0, _CPU
         wall_left = self.wall_end - time.monotonic_ns()
