@@ -1,0 +1,240 @@
+"""Which recorded episodes a report shows in full, and what of them.
+
+Traces may be large, so they are read once, row by row, and only candidates are kept.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rlef.runs import TRACES, Run
+from rlef.views.text import clipped, figure
+
+Json = Mapping[str, Any]
+SHOWN = 6
+DIFF_LINES = 400
+"""Programs with more lines are shown without a comparison, which takes quadratic time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnView:
+    """One turn as the page shows it."""
+
+    number: int
+    verdict: str
+    """Public verdict, or ``invalid``."""
+    invalid: str
+    text: str
+    lines: tuple[tuple[str, str], ...]
+    """Lines of the program as ``same``, ``add`` or ``del`` against the turn before."""
+    tests: tuple[Json, ...]
+    hidden: str
+    """Hidden verdict; empty where the hidden tests did not run."""
+    hidden_detail: str
+    feedback: str
+    figures: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeView:
+    """One episode as the page shows it."""
+
+    reason: str
+    """Why this one was chosen."""
+    problem_id: str
+    outcome: str
+    """``solved``, ``unsolved`` or ``dropped``."""
+    facts: str
+    prompt: str
+    turns: tuple[TurnView, ...]
+
+
+@dataclass(slots=True)
+class _Choice:
+    """The rows with the highest scores for one reason; of equals the earlier one."""
+
+    reason: str
+    score: Callable[[Json], tuple[float, ...] | None]
+    kept: list[tuple[tuple[float, ...], Json]] = field(default_factory=list)
+
+    def offer(self, score: tuple[float, ...] | None, row: Json) -> None:
+        if score is None or (len(self.kept) == SHOWN and score <= self.kept[-1][0]):
+            return
+        self.kept.append((score, row))
+        self.kept.sort(key=lambda pair: pair[0], reverse=True)  # stable: the earlier of equals is first
+        del self.kept[SHOWN:]
+
+
+def choose(run: Run, notes: list[str]) -> tuple[list[EpisodeView], int]:
+    """Up to six telling episodes, and how many there were to choose from."""
+    choices = _choices()
+    total = damaged = 0
+    for row in _rows(run, notes):
+        total += 1
+        try:
+            scores = [choice.score(row) for choice in choices]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            damaged += 1
+            continue
+        for choice, score in zip(choices, scores, strict=True):
+            choice.offer(score, row)
+    if damaged:
+        notes.append(f"{damaged} of {total} recorded episodes are damaged and were left out")
+    return [view(row, reason) for reason, row in _picked(choices)], total - damaged
+
+
+def view(row: Json, reason: str) -> EpisodeView:
+    """A trace row as the page shows it."""
+    turns = row["turns"]
+    place = [str(row["phase"])] if "phase" in row else []
+    place += [f"step {row['step']}"] if "step" in row else []
+    facts = [
+        " ".join(place),
+        f"family {row['family']}" if row.get("family") else "",
+        f"stopped by {str(row.get('stop')).replace('_', ' ')}",
+        f"{len(row['ids'])} tokens",
+        f"seed {row.get('seed')}",
+        "the judge failed, so the episode was neither paid nor scored" if outcome(row) == "dropped" else "",
+    ]
+    return EpisodeView(
+        reason=reason,
+        problem_id=str(row["problem_id"]),
+        outcome=outcome(row),
+        facts=" · ".join(fact for fact in facts if fact),
+        prompt=str(row.get("prompt", "")),
+        turns=tuple(_turn(turns, index) for index in range(len(turns))),
+    )
+
+
+def outcome(row: Json) -> str:
+    """``solved``, ``unsolved`` or ``dropped``."""
+    if row.get("stop") == "judge_error":
+        return "dropped"
+    last = row["turns"][-1] if row["turns"] else {}
+    solved = _verdict(last.get("public")) == "accepted" and _verdict(last.get("hidden")) == "accepted"
+    return "solved" if solved else "unsolved"
+
+
+def _rows(run: Run, notes: list[str]) -> Iterator[Json]:
+    """Recorded episodes in the order in which they were played."""
+    before, after = "episodes-before.jsonl", "episodes-after.jsonl"
+    others = sorted({path.name for path in run.path.glob("episodes-*.jsonl")} - {before, after})
+    for name in (before, TRACES, *others, after):
+        try:
+            yield from run.rows(name)
+        except ValueError as error:
+            notes.append(f"{name} is damaged: {error}")
+
+
+def _choices() -> list[_Choice]:
+    return [
+        _Choice("best: solved, most reward", _best),
+        _Choice("worst: unsolved, least reward", _worst),
+        _Choice("first fixed", lambda row: (0.0,) if _flows(row, fixed=True) else None),
+        _Choice("first broken", lambda row: (0.0,) if _flows(row, fixed=False) else None),
+        _Choice("longest", lambda row: _measured(row, len(row["ids"]))),
+        _Choice("dropped: the judge failed", lambda row: (0.0,) if outcome(row) == "dropped" else None),
+        _Choice("picked at random", _chance),
+    ]
+
+
+def _picked(choices: Sequence[_Choice]) -> list[tuple[str, Json]]:
+    """The top of each choice; an episode that is at the top of several has all their reasons."""
+    *telling, chance = choices
+    shown: list[tuple[str, Json]] = []
+    for choice in telling:
+        for _, row in choice.kept[:1]:
+            places = [i for i, (_, other) in enumerate(shown) if other is row]
+            if places:
+                shown[places[0]] = f"{shown[places[0]][0]}; {choice.reason}", row
+            else:
+                shown.append((choice.reason, row))
+    rest = [row for _, row in chance.kept if not any(row is other for _, other in shown)]
+    return (shown + [(chance.reason, row) for row in rest])[:SHOWN]
+
+
+def _best(row: Json) -> tuple[float, ...] | None:
+    # Of equals, the one that took more turns: it shows a repair.
+    return _measured(row, _reward(row), len(row["turns"])) if outcome(row) == "solved" else None
+
+
+def _worst(row: Json) -> tuple[float, ...] | None:
+    return _measured(row, -_reward(row), len(row["turns"])) if outcome(row) == "unsolved" else None
+
+
+def _measured(row: Json, *score: float) -> tuple[float, ...] | None:
+    """Scored episodes only, those of the trained model first."""
+    return None if outcome(row) == "dropped" else (float(row.get("phase") == "after"), *map(float, score))
+
+
+def _chance(row: Json) -> tuple[float, ...]:
+    name = f"{row.get('phase')}/{row.get('step')}/{row['problem_id']}/{row.get('sample')}"
+    return (float(int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:6], "big")),)
+
+
+def _reward(row: Json) -> float:
+    return sum(float(turn.get("reward", 0.0)) for turn in row["turns"])
+
+
+def _flows(row: Json, *, fixed: bool) -> bool:
+    """True if some turn fixed (or broke) what the turn before had left."""
+    if outcome(row) == "dropped" or (fixed and outcome(row) != "solved"):
+        return False
+    counts = [_passes(turn.get("public")) for turn in row["turns"]]
+    pairs = list(itertools.pairwise(counts))
+    return any(new > old for old, new in pairs) if fixed else any(new < old for old, new in pairs)
+
+
+def _passes(report: Json | None) -> int:
+    return sum(test["verdict"] == "accepted" for test in report["tests"]) if report else 0
+
+
+def _verdict(report: Json | None) -> str:
+    if not report:
+        return ""
+    verdicts = [str(test["verdict"]) for test in report["tests"]]
+    if "judge_error" in verdicts:
+        return "judge_error"
+    failed = next((verdict for verdict in verdicts if verdict != "accepted"), "")
+    return failed or ("accepted" if len(verdicts) == report["total"] else "incomplete")
+
+
+def _turn(turns: list[Json], index: int) -> TurnView:
+    turn = turns[index]
+    before = next((t["code"] for t in reversed(turns[:index]) if t.get("code")), None)
+    hidden = turn.get("hidden")
+    figures = [(name, turn.get(name)) for name in ("reward", "value", "advantage")]
+    return TurnView(
+        number=index + 1,
+        verdict="invalid" if turn.get("invalid") else _verdict(turn.get("public")) or "invalid",
+        invalid=str(turn.get("invalid", "")),
+        text=str(turn.get("text", "")),
+        lines=tuple(_compared(before, turn["code"])) if turn.get("code") else (),
+        tests=tuple(_test(test) for test in turn["public"]["tests"]) if turn.get("public") else (),
+        hidden=_verdict(hidden),
+        hidden_detail=f"{_passes(hidden)} of {hidden['total']} passed;" if hidden else "",
+        feedback=str(turn.get("feedback", "")),
+        figures=tuple((name, figure(value, "+.2f")) for name, value in figures if value is not None),
+    )
+
+
+def _test(test: Json) -> Json:
+    return {name: str(test.get(name, "")) for name in ("verdict", "input", "expected", "got", "error")}
+
+
+def _compared(before: str | None, code: str) -> Iterator[tuple[str, str]]:
+    new = clipped(code).rstrip("\n").split("\n")
+    old = clipped(before).rstrip("\n").split("\n") if before is not None else new
+    if max(len(old), len(new)) > DIFF_LINES:
+        old = new
+    for kind, i, j, k, m in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            yield from (("same", line) for line in new[k:m])
+        else:
+            yield from (("del", line) for line in old[i:j])
+            yield from (("add", line) for line in new[k:m])
