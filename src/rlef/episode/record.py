@@ -34,7 +34,8 @@ class Turn:
     public: PublicReport | None = None
     hidden: HiddenReport | None = None
     feedback: str = ""
-    """The user message that followed, exactly as the policy read it; empty on the last turn."""
+    """The user message that followed, before the codec cuts it to ``feedback_tokens`` (the
+    ids show what was read); empty on the last turn."""
     reward: float = 0.0
     """Environment reward of the turn, before any KL term."""
 
