@@ -2,7 +2,7 @@
 
 from rlef.sandbox.doctor import DoctorReport, Layer, probe
 from rlef.sandbox.pool import Sandbox, run_once
-from rlef.sandbox.types import RunLimits, RunResult, Rung, Status
+from rlef.sandbox.types import Rung, RunLimits, RunResult, Status
 
 __all__ = [
     "DoctorReport",

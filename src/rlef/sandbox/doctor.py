@@ -26,14 +26,19 @@ _USER_NAMESPACE_STEPS = (
         "0",
         "the kernel forbids user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1",
     ),
-    ("user/max_user_namespaces", "0", "no user namespace is allowed: sudo sysctl user.max_user_namespaces=10000"),
+    (
+        "user/max_user_namespaces",
+        "0",
+        "no user namespace is allowed: sudo sysctl user.max_user_namespaces=10000",
+    ),
 )
 _CONTAINER_STEP = (
     "in a container, allow namespaces: docker run --security-opt seccomp=unconfined "
     "--security-opt apparmor=unconfined (podman: nothing to do)"
 )
 _STEPS = {
-    "landlock": "a kernel of 5.13 or later with landlock in the lsm= boot parameter; on Docker, version 20.10.10 or later",
+    "landlock": "a kernel of 5.13 or later with landlock in the lsm= boot parameter; on Docker, "
+    "version 20.10.10 or later",
     "seccomp": "a kernel with CONFIG_SECCOMP_FILTER on x86_64 or aarch64",
     "unprivileged user": "a container whose user map covers uid 65534, or run rlef as an ordinary user",
     CGROUP: "run as root, or under systemd: systemd-run --user --scope -p Delegate=yes; in Docker: "

@@ -1,8 +1,8 @@
 """The sandbox as the rest of rlef sees it.
 
-    async with await Sandbox.open(config.sandbox) as sandbox:
-        async for result in sandbox.run(source, stdins, RunLimits(cpu_s=2)):
-            ...
+async with await Sandbox.open(config.sandbox) as sandbox:
+    async for result in sandbox.run(source, stdins, RunLimits(cpu_s=2)):
+        ...
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rlef.sandbox import cgroups
 from rlef.sandbox.doctor import unavailable
 from rlef.sandbox.slot import Delivery, Job
 from rlef.sandbox.supervisor import BootError, Supervisor
-from rlef.sandbox.types import RunLimits, RunResult, Rung
+from rlef.sandbox.types import Rung, RunLimits, RunResult
 
 
 class Sandbox:

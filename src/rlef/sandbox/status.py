@@ -11,7 +11,7 @@ import signal
 from dataclasses import dataclass
 
 from rlef.errors import SandboxError
-from rlef.sandbox.types import RunLimits, RunResult, Rung, Status
+from rlef.sandbox.types import Rung, RunLimits, RunResult, Status
 from rlef.sandbox.zygote.protocol import Reason, Stage
 
 

@@ -25,7 +25,7 @@ from rlef.errors import SandboxError
 from rlef.sandbox import cgroups
 from rlef.sandbox.canary import CANARIES
 from rlef.sandbox.slot import Delivery, Job, Phase, Slot
-from rlef.sandbox.types import RunResult, Rung
+from rlef.sandbox.types import Rung, RunResult
 
 _PATIENCE = 3
 """Slots that may fail to boot, one after another, before the supervisor gives up."""

@@ -11,6 +11,9 @@ A step that fails ends the boot with a report of the steps so far; in probe mode
 tried as well, so that ``rlef doctor`` can show the whole table.
 """
 
+# ruff: noqa: PTH
+# pathlib would sit in the memory of every fork
+
 from __future__ import annotations
 
 import _socket
@@ -30,8 +33,8 @@ from . import kernel, landlock, program, seccomp, serve
 PREIMPORTED = (
     "math cmath re collections itertools functools heapq bisect string random operator copy typing "
     "decimal fractions datetime json threading traceback linecache array time types enum queue "
-    "dataclasses _sitebuiltins zlib encodings.ascii encodings.latin_1 encodings.idna"
-).split()
+    "dataclasses _sitebuiltins zlib encodings.ascii encodings.latin_1"
+).split()  # noqa: SIM905
 
 _NAMESPACES = (
     ("mount namespace", kernel.CLONE_NEWNS),
@@ -78,8 +81,8 @@ def main() -> NoReturn:
     os.umask(0o022)
     os.sched_setaffinity(0, {cpu})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("500")
+    with contextlib.suppress(OSError):
+        _write("/proc/self/oom_score_adj", "500")
     os.chdir(stdlib)  # the bind's source: root may be able to go there when uid can't
     if uid:
         boot.step("unprivileged user", lambda: _become(uid))
@@ -108,8 +111,12 @@ def _leave_user_namespace() -> None:
     uid, gid = os.getuid(), os.getgid()
     kernel.unshare(kernel.CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(text)
+        _write(f"/proc/self/{name}", text)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def _zygote(boot: Boot, stdlib: str) -> NoReturn:
@@ -157,8 +164,7 @@ def _build_root(stdlib: str) -> None:
         if os.path.isdir(hidden := f"{root}{stdlib}/{name}"):
             kernel.mount("tmpfs", hidden, "tmpfs", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
     os.mkdir(root + "/dev")
-    with open(root + "/dev/null", "w"):
-        pass
+    _write(root + "/dev/null", "")
     kernel.mount("/dev/null", root + "/dev/null", flags=kernel.MS_BIND)
     kernel.mount_setattr(root, attributes | kernel.ATTR_NOEXEC, below=False)
     os.chdir(root)

@@ -105,7 +105,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """Put a file system, or with MS_BIND a directory, at ``target``."""
     _check(
         _libc.mount(
             source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode() or None
@@ -129,7 +129,7 @@ def pivot_root_here() -> None:
 
 
 def prctl(option: int, value: int = 0, pointer: object = None) -> int:
-    """prctl(2) with one number or one pointer."""
+    """Set an attribute of this process, given by one number or one pointer."""
     return _check(
         int(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), pointer or _null, _null, _null))
     )

@@ -162,7 +162,7 @@ def _exit_status(code: object) -> int:
 
 def _say(text: str) -> None:
     try:
-        print(text, file=sys.stderr)
+        sys.stderr.write(text + "\n")
     except BaseException:
         _flush(sys.stderr)
 

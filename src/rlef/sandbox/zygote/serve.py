@@ -2,8 +2,8 @@
 
 The zygote takes one run at a time. For a run with few tests it forks each test itself and
 the test compiles the source; with more tests a template process compiles once and forks
-the tests. Neither ever executes the program, and with few tests not even the compiler's
-parser touches the source outside a sealed process.
+the tests. Neither ever executes the program, and with few tests the source is not even
+parsed outside a sealed process.
 
 CPU time is read from the test's own clock, and only when it could have run out: the first
 look comes after ``cpu_ns`` of wall time, the next after what was left. Wall time is an idle
@@ -117,7 +117,7 @@ class Server:
             self.host(run)
             return
         with contextlib.suppress(Stopped):
-            self.supervise(run, None, b"")
+            self.supervise(run, run.source(), None)
         run.close()
 
     def confirm(self, data: bytes) -> None:
@@ -144,7 +144,7 @@ class Server:
             raise Stopped
         run.add(fds, MORE.unpack(data)[2])
 
-    def supervise(self, run: Run, code: object, source: bytes) -> None:
+    def supervise(self, run: Run, source: bytes, code: object) -> None:
         """Run all tests, one after another. Raises ``Stopped``."""
         program.compensate_stack()
         for index in range(run.total):
@@ -155,7 +155,7 @@ class Server:
             started = time.monotonic_ns()
             pid, pidfd = kernel.spawn()
             if not pid:
-                program.run(run, fds, source or run.source(), code, self.page)
+                program.run(run, fds, source, code, self.page)
             close_all(fds)
             if self.report(run, index, pid, pidfd, started):
                 return
@@ -255,7 +255,7 @@ class Server:
                 self.tell(_RESULT, run, 0, _REFUSED, _NONE, 1 << 8, started, usage)
             else:
                 self.page[_TEMPLATE_AT] = _RUNNING
-                self.supervise(run, code, source)
+                self.supervise(run, source, code)
         except Stopped:
             pass
         except BaseException:
