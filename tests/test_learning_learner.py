@@ -452,6 +452,35 @@ def test_token_values_are_explained_by_the_turn_that_they_stand_in():
     assert {"ev", "ev/turn1", "ev/turn2"} <= set(figures) and "ev/turn3" not in figures
 
 
+@pytest.mark.parametrize(
+    ("changes", "policy_stops", "value_stops"),
+    [
+        ({}, False, False),
+        ({"clip": 1e-6}, True, False),
+        ({"value_clip": 1e-6}, False, True),
+    ],
+)
+def test_a_second_pass_stops_where_the_clip_range_ends(changes, policy_stops, value_stops):
+    """One token, one read: the first pass carries both over the end of a tiny range."""
+
+    def run(epochs):
+        networks = TinyNetworks(dtype=torch.float64)
+        episode = make_episode(([1, 2], [3], 1.0))
+        logp, _ = networks.logprobs(alone(episode, "turn"))
+        episode.logprobs_T[2] = logp.item()
+        algorithm = settings(normalise=False, lr=1e-3, epochs=epochs, **changes)
+        found, _ = moved(networks, [episode], algorithm)
+        count = len(networks.policy_parameters())
+        return torch.cat([g.flatten() for g in found[:count]]), torch.cat(
+            [g.flatten() for g in found[count:]]
+        )
+
+    (policy, value), (policy_twice, value_twice) = run(1), run(2)
+    assert policy.abs().sum() > 0 and value.abs().sum() > 0
+    assert torch.equal(policy, policy_twice) == policy_stops
+    assert torch.equal(value, value_twice) == value_stops
+
+
 def test_further_updates_move_the_ratio_and_clip_it():
     figures = Learner(TinyNetworks(), settings(minibatches=2, epochs=3), Reward()).update(batch(16))
     assert figures["approx_kl"] > 0 and 0 < figures["clip_fraction"] < 1

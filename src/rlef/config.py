@@ -139,7 +139,8 @@ class Algorithm(Record):
     truncate: float = Field(default=1.0, gt=0)
     """Cap of the importance weight against the behaviour policy."""
     normalise: bool = True
-    """Advantages to mean 0 and deviation 1 over the batch's turns."""
+    """Advantages to mean 0 and deviation 1 over the batch's turns; the group baselines keep
+    their zero and are only scaled."""
     lr: float = Field(default=2e-7, gt=0)
     value_lr: float | None = Field(default=None, gt=0)
     """None means ``lr``."""
