@@ -55,10 +55,10 @@ def become_main() -> None:
 
 def compensate_stack() -> None:
     """Let programs recurse as deep as under a plain interpreter, although we stand below them."""
-    depth, frame = 1, sys._getframe(1)  # one more for run(), called from there
+    depth, frame = 3, sys._getframe(1)  # that frame, run() and exec()
     while frame.f_back is not None:
         depth, frame = depth + 1, frame.f_back
-    sys.setrecursionlimit(_RECURSION_LIMIT + depth + 1)
+    sys.setrecursionlimit(_RECURSION_LIMIT + depth)
 
 
 def set_common_limits() -> None:

@@ -1,0 +1,57 @@
+"""One sandbox for a test module, driven from ordinary functions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rlef.config
+from rlef.sandbox import RunLimits, RunResult, Sandbox
+
+SUM = "import sys\nprint(sum(map(int, sys.stdin.read().split())))"
+
+
+class Bench:
+    """A sandbox and the event loop it is used from."""
+
+    def __init__(self, slots: int = 1) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.sandbox = self.loop.run_until_complete(Sandbox.open(rlef.config.Sandbox(slots=slots)))
+
+    def all(self, source: str, stdins: list[bytes], **limits: float) -> list[RunResult]:
+        async def collect() -> list[RunResult]:
+            return [r async for r in self.sandbox.run(source, stdins, RunLimits(**limits))]  # type: ignore[arg-type]
+
+        return self.loop.run_until_complete(collect())
+
+    def one(self, source: str, stdin: bytes = b"", **limits: float) -> RunResult:
+        (result,) = self.all(source, [stdin], **limits)
+        return result
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.sandbox.close())
+        self.loop.close()
+
+
+@contextmanager
+def opened(slots: int = 1) -> Iterator[Bench]:
+    bench = Bench(slots)
+    try:
+        yield bench
+    finally:
+        bench.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """Live processes below ``pid``, zombies left out."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for word in (task / "children").read_text().split():
+            try:
+                state = Path(f"/proc/{word}/stat").read_text().rpartition(")")[2].split()[0]
+                found += [int(word), *descendants(int(word))] if state != "Z" else []
+            except FileNotFoundError:
+                continue
+    return found
