@@ -100,6 +100,7 @@ def import_mbpp(path: Path) -> tuple[list[Problem], list[Skipped]]:
                 private_tests=private,
                 form="call",
                 entry_point=name,
+                limits=Limits(cpu_s=5.0),  # the reference of mbpp/123 takes more than 2 s
                 solutions=(Solution(code=str(row["code"]).replace("\r\n", "\n"), note="reference"),),
                 provenance=Provenance(
                     dataset="mbpp", split=_mbpp_split(row["task_id"]), family="mbpp", license="CC-BY-4.0"
