@@ -19,7 +19,7 @@ ROOMS: dict[str, set[str]] = {
     "sandbox": {"errors", "config"},
     "judge": {"errors", "config", "problems", "sandbox"},
     "episode": {"errors", "config", "problems", "judge"},
-    "policy": {"errors", "config"},
+    "policy": {"errors", "config", "runs"},
     "rollout": {"errors", "config", "problems", "judge", "episode", "policy"},
     "learning": {"errors", "config", "runs", "problems", "judge", "episode", "policy", "rollout"},
     "evaluation": {"errors", "config", "runs", "problems", "judge", "episode", "policy", "rollout"},

@@ -28,7 +28,7 @@ from rlef.episode.record import Episode
 from rlef.episode.trace import to_row
 from rlef.errors import RunError
 from rlef.evaluation.ceiling import Prior, no_feedback_ceiling, write_ceiling
-from rlef.evaluation.evaluate import Progress, evaluate
+from rlef.evaluation.evaluate import evaluate
 from rlef.evaluation.table import Evaluation, write_evaluation
 from rlef.judge import Judge
 from rlef.learning.checkpoints import latest_checkpoint, save_checkpoint
@@ -46,20 +46,10 @@ from rlef.problems.types import Problem, ProblemSet
 from rlef.runs import Run
 from rlef.sandbox import Sandbox
 from rlef.views.report import write_report
+from rlef.views.watcher import Watcher
 
 SHOWN_EPISODES = 200
 """Evaluation episodes of each model kept in ``traces.jsonl`` for the report."""
-
-
-@dataclass(kw_only=True)
-class Watcher:
-    """Whom a job tells how it goes."""
-
-    stage: Callable[[str], None] = lambda text: None
-    on_step: Callable[[int, int, Figures], None] = lambda step, steps, figures: None
-    on_warm: Callable[[int, int, Figures], None] = lambda step, steps, figures: None
-    on_progress: Callable[[Progress], None] = lambda progress: None
-    stop: Callable[[], bool] = lambda: False
 
 
 @dataclass(kw_only=True)
@@ -134,7 +124,7 @@ def open_bench(config: Config) -> Iterator[Bench]:
             codec.end_ids,
             rows=config.sampling.rows,
             max_context=networks.context_length,
-            pad_id=loaded.tokenizer.pad_token_id or 0,
+            pad_id=codec.pad_id,
             decode=codec.decode,
         )
 

