@@ -299,6 +299,14 @@ def test_only_what_is_new_is_read_and_equal_openings_are_read_once() -> None:
         hook.remove()
 
 
+def test_equal_feedback_after_different_turns_is_read_for_each() -> None:
+    script = {key: [Turn((10 + key, 20), limit=1), Turn((60, 61, 62), limit=3)] for key in range(40)}
+    written = play(engine_of(rows=40), script)
+    last = [turns[0].ids[-1] for turns in written.values()]
+    assert len(set(last)) < len(last)  # some have the same tokens to read, after different ones
+    assert_logprobs_agree(LLAMA, script, written)
+
+
 def test_rows_grow_with_the_longest_conversation() -> None:
     engine = engine_of(rows=3)
     script = {0: [Turn((20,) * 10, 3)], 1: [Turn((30,) * 300, 20), Turn((31,) * 40, 20)]}
