@@ -1,5 +1,7 @@
 """Honest programs behave as under a plain interpreter."""
 
+# ruff: noqa: E501 (programs read better whole)
+
 from __future__ import annotations
 
 import subprocess
@@ -8,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_help import SUM, Bench, opened
 
 from rlef.sandbox import Status, slot
+from sandbox_help import SUM, Bench, opened
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,9 @@ def test_the_sandbox_and_a_plain_interpreter_agree(bench: Bench, name: str, tmp_
     stdin = b"\xff\xfe ok" if name == "bad utf-8 in" else b""
     path = tmp_path / "solution.py"
     path.write_text(SAME[name], encoding="utf-8")
-    plain = subprocess.run([sys.executable, path], input=stdin, capture_output=True, env={"LC_ALL": "C.UTF-8"})
+    plain = subprocess.run(
+        [sys.executable, path], input=stdin, capture_output=True, env={"LC_ALL": "C.UTF-8"}
+    )
     result = bench.one(SAME[name], stdin)
     assert (result.status, result.exit_code) == (Status.EXITED, plain.returncode), result.stderr
     assert result.stdout == plain.stdout
