@@ -13,6 +13,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def cli_page() -> str:
         usage = " ".join([name, *(["[options]"] if options else []), *map(_placeholder, arguments)])
         parts += [f"## {name}", f"`{usage}`", _paragraphs(command.help or "")]
         rows = [(f"`{_placeholder(p)}`", _sentence(p.help), "") for p in arguments]
-        rows += [(f"`{', '.join(p.opts)}`", _sentence(p.help), _default(p)) for p in options]
+        rows += [(f"`{', '.join(p.opts)}`", _help(p), _default(p)) for p in options]
         if rows:
             parts.append(_table(("", "what it is", "if not given"), rows))
     return "\n\n".join(parts) + "\n"
@@ -99,6 +100,12 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 def _placeholder(argument: Any) -> str:
     text = str(argument.name).strip("_").upper() + ("…" if argument.nargs == -1 else "")
     return text if argument.required else f"[{text}]"
+
+
+def _help(option: Any) -> str:
+    kind = getattr(getattr(option, "type_descriptor", None), "annotation", None)
+    choices = [str(one.value) for one in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
+    return _sentence(f"{option.help or ''} {'One of ' + ', '.join(choices) + '.' if choices else ''}")
 
 
 def _default(option: Any) -> str:

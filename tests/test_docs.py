@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from rlef.cli import app
-from rlef.config import Config, dump_config, load_config, presets
+from rlef.config import Config, load_config, presets
 from rlef.problems.jsonl import row_to_problem
 
 ROOT = Path(__file__).parents[1]
@@ -203,8 +203,3 @@ def test_the_paper_preset_holds_the_papers_numbers():
     assert measured.every * algorithm.minibatches == 800
     longest = config.episode.prompt_tokens + 2 * config.episode.feedback_tokens
     assert longest + 3 * config.episode.response_tokens < 8192
-
-
-def test_resolved_settings_name_no_place_of_this_machine():
-    for preset in presets():
-        assert not re.search(r"(^|[\s'\"])/\w", dump_config(load_config(preset)))
