@@ -12,6 +12,7 @@ runs/tiny--tiny--20261121-143000/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -67,6 +68,13 @@ class Run:
         if not (path / "config.yaml").is_file():
             raise RunError(f"{path} is not a run directory (no config.yaml in it)")
         return cls(path)
+
+    def tidy(self) -> None:
+        """Remove the directory if nothing was written: a mistake found late leaves no trace."""
+        if not (self.path / "config.yaml").exists():
+            for folder in (self.path / "checkpoints", self.path):
+                with contextlib.suppress(OSError):  # not empty: somebody's, and kept
+                    folder.rmdir()
 
     def append(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
         """Append rows to a JSONL file and flush them to disk."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 
-import click
 import typer
 
 from rlef import __version__
@@ -18,6 +17,9 @@ from rlef.errors import RlefError
 
 NOT_ACCEPTED = 3
 INTERRUPTED = 130
+
+# typer carries its own copy of click from 0.27 on; this is the right class with either.
+_UsageMistake = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="rlef",
@@ -50,15 +52,12 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code. ``RLEF_DEBUG=1`` shows tracebacks."""
     try:
         result = app(arguments, standalone_mode=False)
-    except click.ClickException as error:
-        _complain(error.format_message())
-        return 2
     except RlefError as error:
         if os.environ.get("RLEF_DEBUG"):
             raise
         _complain(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away: `rlef … | head`
@@ -69,6 +68,11 @@ def run(arguments: list[str]) -> int:
             raise
         where = f" {error.filename}" if error.filename else ""
         _complain(f"{error.strerror or error}{where}; what was finished is kept")
+        return 2
+    except Exception as error:
+        if not isinstance(error, _UsageMistake):
+            raise
+        _complain(error.format_message())  # type: ignore[attr-defined]
         return 2
     return result if isinstance(result, int) else 0
 

@@ -57,7 +57,7 @@ def train(
     problem_sets(settings)  # a mistake in the data shows before a directory is made
     run = Run.open(resume) if resume else _new_run(settings, out, overwrite, "train")
     console = Console(run)
-    with _interruptible() as stop:
+    with _tidy(run), _interruptible() as stop:
         finished = train_job(settings, run, console.watcher(stop), command=_command())
     if not finished:
         typer.echo(f"stopped; go on with: rlef train --resume {shlex.quote(str(run.path))}", err=True)
@@ -90,7 +90,8 @@ def evaluate(
 
     run = Run.open(resume) if resume else _new_run(settings, out, overwrite, "evaluate")
     console = Console(run)
-    evaluate_job(settings, run, console.watcher(lambda: False), command=_command(), label=_label(settings))
+    with _tidy(run):
+        evaluate_job(settings, run, console.watcher(), command=_command(), label=_label(settings))
     _show(run, console, as_json)
     return 0
 
@@ -145,6 +146,14 @@ def _show(run: Run, console: Any, as_json: bool) -> None:
     else:
         console.results()
         typer.echo(f"\nreport: {run.path / 'report.html'}")
+
+
+@contextmanager
+def _tidy(run: Run) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        run.tidy()
 
 
 class _Stop:

@@ -1,0 +1,133 @@
+"""The command line: results on stdout, one line for a mistake, and nothing lost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlef.cli import run
+from rlef.problems.conventions import open_split
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = run(list(words))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train", "--config", "tinny"], "did you mean 'tiny'"),
+        (["train", "--config", "tiny", "algorithm.lrr=1"], "did you mean 'algorithm.lr'"),
+        (["train", "--config", "tiny", "data.train=convention"], "did you mean 'conventions'"),
+        (["train", "--config", "tiny", "data.families=[scal]"], "did you mean 'scale'"),
+        (["train", "--config", "tiny", "--out", "/proc/nowhere/run"], "can't write"),
+        (["train", "--resume", "/nowhere"], "not a run directory"),
+        (["train", "--resume", "/nowhere", "--config", "tiny"], "leave --config"),
+        (["evaluate", "--config", "tiny", "--model", "./no/such/folder"], "no/such/folder"),
+        (["judge"], "give a program with --problem"),
+        (["judge", "nothing.py", "--problem", "conventions/test/scale/0"], "no program nothing.py"),
+        (["play", "conventions/test/scal/0"], "did you mean 'conventions/test/scale/0'"),
+        (["play", "what"], "can't tell the data set"),
+        (["data", "show", "conventions/test/scale/999"], "no problem"),
+        (["data", "list", "basic"], "did you mean 'basics'"),
+        (["data", "list", "empty.jsonl"], "empty.jsonl"),
+        (["model", "get", "smollm3"], "no recipe"),
+        (["report", "/nowhere"], "not a run directory"),
+        (["trian"], "trian"),
+        (["train", "--confg", "tiny"], "--confg"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(capsys, words, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.jsonl").write_text("")
+    code, out, err = call(capsys, *words)
+    assert code == 2
+    assert says in err and err.startswith("error: ") and err.count("\n") == 1, err
+    assert not out and not list(tmp_path.glob("runs/*"))
+
+
+def test_a_run_directory_that_exists_is_kept(capsys, tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    code, _, err = call(capsys, "train", "--config", "tiny", "--out", str(tmp_path))
+    assert code == 2 and "--resume" in err and "--overwrite" in err
+    assert (tmp_path / "config.yaml").exists()
+
+
+def test_a_dry_run_prints_the_settings_and_touches_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, "train", "--config", "tiny", "steps=5", "--dry-run")
+    assert code == 0 and "steps: 5" in out and "nothing was run" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_config_lists_presets_and_prints_one_resolved(capsys):
+    assert "tiny" in call(capsys, "config")[1].split()
+    code, out, _ = call(capsys, "config", "tiny", "seed=5")
+    assert code == 0 and "seed: 5" in out
+
+
+def judge_file(capsys: pytest.CaptureFixture[str], path: Path, code: str) -> tuple[int, dict[str, object]]:
+    path.write_text(code)
+    exit_code, out, _ = call(capsys, "judge", str(path), "--problem", "conventions/test/scale/0", "--json")
+    return exit_code, json.loads(out)
+
+
+def test_judge_gives_each_known_program_its_verdict_and_exit_code(capsys, tmp_path):
+    problem = open_split("test").get("conventions/test/scale/0")
+    for solution in problem.solutions:
+        code, row = judge_file(capsys, tmp_path / "p.py", solution.code)
+        assert row["verdict"] == solution.verdict, solution.note
+        assert code == (0 if solution.verdict == "accepted" else 3)
+
+
+def test_judge_many_prints_a_row_for_each_in_order(capsys, tmp_path):
+    problems = list(open_split("test"))[:6]
+    rows = [{"problem_id": p.id, "code": p.solutions[i % 2].code} for i, p in enumerate(problems)]
+    path = tmp_path / "solutions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, _ = call(capsys, "judge", "--data", "conventions", "--solutions", str(path), "--json")
+    results = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [r["problem_id"] for r in results] == [p.id for p in problems]
+    assert [r["verdict"] for r in results] == [p.solutions[i % 2].verdict for i, p in enumerate(problems)]
+
+
+@pytest.mark.parametrize("line", ['{"problem_id": 1}', '{"code": ', "[]"])
+def test_a_bad_row_is_named_by_file_and_line(capsys, tmp_path, line):
+    path = tmp_path / "solutions.jsonl"
+    path.write_text(line + "\n")
+    code, _, err = call(capsys, "judge", "--data", "conventions", "--solutions", str(path))
+    assert code == 2 and "solutions.jsonl:1" in err
+
+
+def test_a_person_can_play_and_sees_what_a_model_sees(tmp_path):
+    problem = open_split("test").get("conventions/test/scale/1")
+    wrong, right = problem.solutions[1].code, problem.solutions[0].code
+    done = subprocess.run(
+        [sys.executable, "-m", "rlef", "play", problem.id],
+        input=f"{wrong}\n.\n{right}\n.\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert problem.statement in done.stdout and "it should print" in done.stdout
+    assert "solved after 2 attempts; reward +1" in done.stdout
+
+
+def test_doctor_names_the_rung_as_json_too(capsys):
+    code, out, _ = call(capsys, "doctor", "--json")
+    report = json.loads(out)
+    assert code == 0 and report["rung"] in ("L2", "L3") and report["layers"]
+
+
+def test_exported_problems_come_back_the_same(capsys, tmp_path):
+    path = tmp_path / "some.jsonl"
+    assert call(capsys, "data", "export", "conventions", str(path), "--limit", "5")[0] == 0
+    code, out, _ = call(capsys, "data", "list", str(path))
+    assert code == 0 and out.split() == open_split("test").ids()[:5]
+    assert call(capsys, "data", "export", "conventions", str(path))[0] == 2
