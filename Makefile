@@ -1,6 +1,7 @@
 # make demo   set up, then train the tiny model and print what it learnt (about 10 minutes on 2 cores)
 # make test   set up, then run the tests
 # make lint   set up, then ruff and mypy
+# make docs   write docs/cli.md and docs/config.md again
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 # The stamp is written last, so an interrupted set-up is done again.
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint docs bench-engine clean
+.PHONY: demo test lint docs clean
 
 demo: $(STAMP)
 	$(BIN)/rlef train --config tiny
@@ -17,8 +18,8 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --durations=15
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/mypy
 
 $(STAMP): pyproject.toml constraints.txt
@@ -28,6 +29,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,tensorboard,dev]'
 	touch $(STAMP)
+
+# Command line and configuration pages, from the code. The tests check that they are current.
+docs: $(STAMP)
+	$(BIN)/python scripts/make_docs.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist

@@ -69,6 +69,17 @@ def test_public_tests_separate_the_convention_from_every_other(splits):
         assert same == [problem.provenance.hidden], problem.id
 
 
+def test_problems_under_one_statement_have_the_same_inputs_and_different_answers(splits):
+    """So that no program can tell them apart by a table of inputs: the ceiling holds for it too."""
+    by_statement: dict[str, list[Problem]] = {}
+    for problem in splits["test"]:
+        by_statement.setdefault(problem.statement, []).append(problem)
+    for group in by_statement.values():
+        inputs = {tuple(t.input for t in p.public_tests + p.private_tests) for p in group}
+        answers = {tuple(t.output for t in p.public_tests) for p in group}
+        assert len(inputs) == 1 and len(answers) == len(group) == 10
+
+
 def test_private_inputs_are_disjoint_from_public_ones(splits):
     for problem in itertools.chain(*splits.values()):
         public = {t.input for t in problem.public_tests}

@@ -54,7 +54,7 @@ class Episode(Record):
 
     turns: int = Field(default=3, ge=1)
     """Most attempts in an episode."""
-    feedback: Literal["true", "none", "random"] = "true"
+    feedback: Literal["own", "none", "random"] = "own"
     """What the policy reads after a failure: its own feedback, nothing but the request
     to retry, or the feedback of another problem's program (appendix C.2)."""
     stop_on_public_pass: bool = True
@@ -138,6 +138,9 @@ class Algorithm(Record):
     value_clip: float = Field(default=0.2, gt=0)
     truncate: float = Field(default=1.0, gt=0)
     """Cap of the importance weight against the behaviour policy."""
+    recompute: bool = True
+    """Take old log-probabilities from the training forward. False takes the sampler's own,
+    which are those of the same weights to 1e-4, and saves a pass over the batch."""
     normalise: bool = True
     """Advantages to mean 0 and deviation 1 over the batch's turns; the group baselines keep
     their zero and are only scaled."""

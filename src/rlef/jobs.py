@@ -37,7 +37,7 @@ from rlef.learning.train import Figures, Hooks, Workshop, torch_threads, train
 from rlef.learning.warmstart import warm_start
 from rlef.policy.codec import HfChatCodec
 from rlef.policy.engine import CausalLMEngine
-from rlef.policy.loading import load_model
+from rlef.policy.loading import autocast_type, load_model
 from rlef.policy.networks import ActorCritic, build_actor_critic
 from rlef.policy.tiny import build_model, build_tokenizer
 from rlef.problems.conventions import blind_masses
@@ -108,7 +108,13 @@ def problem_sets(config: Config) -> tuple[ProblemSet, ProblemSet, ProblemSet]:
 def open_bench(config: Config) -> Iterator[Bench]:
     """Load the model, open the sandbox, and close it again whatever happens."""
     loaded = load_model(config.model, seed=config.seed)
-    networks = build_actor_critic(loaded.model, loaded.tokenizer, lora=config.model.lora, seed=config.seed)
+    networks = build_actor_critic(
+        loaded.model,
+        loaded.tokenizer,
+        lora=config.model.lora,
+        seed=config.seed,
+        autocast=autocast_type(config.model),
+    )
     codec = HfChatCodec(loaded.tokenizer, config.model.system)
     learner = Learner(
         networks,
@@ -273,7 +279,7 @@ def _evaluate(
 ) -> Evaluation:
     turns = bench.config.evaluation.turns
     episode = bench.config.episode.model_copy(
-        update={"turns": turns, "feedback": "true", "stop_on_public_pass": True}
+        update={"turns": turns, "feedback": "own", "stop_on_public_pass": True}
     )
     config = bench.config.model_copy(update={"episode": episode})
     shop = bench.workshop
@@ -289,6 +295,7 @@ def _evaluate(
                 conditions=conditions,
                 on_progress=watcher.on_progress,
                 on_episode=on_episode,
+                max_context=bench.networks.context_length,
             )
         )
 

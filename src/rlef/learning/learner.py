@@ -143,10 +143,13 @@ class Learner:
     @torch.no_grad()
     def _measure(self, episodes_E: Sequence[Episode], packs: Sequence[Packed]) -> Measured:
         measured = Measured(episodes_E)
+        if not self.algorithm.recompute:
+            measured.old_E = list(measured.behaviour_E)
         for micro in packs:
-            old, _ = self.networks.logprobs(micro.batch, temperature=self.temperature)
+            if self.algorithm.recompute:
+                old, _ = self.networks.logprobs(micro.batch, temperature=self.temperature)
+                micro.scatter(old, micro.actions, measured.old_E)
             reference = self.networks.reference_logprobs(micro.batch, temperature=self.temperature)
-            micro.scatter(old, micro.actions, measured.old_E)
             micro.scatter(reference, micro.actions, measured.reference_E)
             if self.value_optimizer is not None:
                 micro.scatter(self.networks.values(micro.batch), micro.reads, measured.values_E)

@@ -5,8 +5,8 @@ occurs in another, and a fortiori no (visible parameters, convention) pair does.
 
 ``valid`` and ``test`` cross every chosen statement with every convention of its family.
 That makes the ceiling of a policy that never sees feedback a fact about the data: the
-same statement stands over ten problems with ten different answers, so with ``budget``
-attempts it can't solve more than ``budget`` of the ten, whatever it has memorised.
+same statement stands over ten problems with the same inputs and ten different answers, so
+``budget`` programs can't solve more than ``budget`` of the ten, whatever they hold.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rlef.problems.types import Limits, Problem, Provenance, Solution, TestCase
 SIZES = {"train": 2000, "valid": 200, "test": 400}
 _PUBLIC, _PRIVATE = 2, 4
 _LIMITS = Limits(cpu_s=0.5, memory_bytes=128 * 2**20, output_bytes=64 * 2**10)
-_VERSION = 1
+_VERSION = 2
 """Part of every seed: raise it when a family changes, so that old figures can't be mixed in."""
 
 
@@ -36,6 +36,7 @@ class _Point:
     """One problem before its tests are drawn."""
 
     id: str
+    split: str
     family: Family
     visible: dict[str, Any]
     hidden: dict[str, Any]
@@ -71,7 +72,7 @@ def _points(split: str) -> tuple[_Point, ...]:
         else:
             pairs = _train_pairs(family, visibles[tests + valids :], _shares(SIZES["train"], names)[name])
         points += [
-            _Point(f"conventions/{split}/{name}/{i}", family, visible, hidden)
+            _Point(f"conventions/{split}/{name}/{i}", split, family, visible, hidden)
             for i, (visible, hidden) in enumerate(pairs)
         ]
     return tuple(points)
@@ -88,30 +89,31 @@ def _train_pairs(family: Family, visibles: list[dict[str, Any]], count: int) -> 
     return pairs[:count]
 
 
-def _separates(inputs: list[str], family: Family, visible: Values, hidden: Values) -> bool:
-    """True if the outputs for these inputs tell ``hidden`` from every other convention."""
-    want = [family.solve(text, visible, hidden) for text in inputs]
-    return all(
-        [family.solve(text, visible, other) for text in inputs] != want
-        for other in family.conventions()
-        if other != hidden
-    )
+def _tells_apart(inputs: list[str], family: Family, visible: Values) -> bool:
+    """True if no two conventions have the same outputs on all of these inputs."""
+    outputs = [tuple(family.solve(text, visible, h) for text in inputs) for h in family.conventions()]
+    return len(set(outputs)) == len(outputs)
 
 
-def _draw_tests(point: _Point, random: Random) -> list[TestCase]:
-    """Public tests, which separate the conventions, then private ones on other inputs."""
-    family, visible, hidden = point.family, point.visible, point.hidden
+def _draw_inputs(point: _Point, draw: int) -> list[str]:
+    """Inputs of the public tests, which tell all conventions apart, then of the private ones.
+
+    They hang on the statement and the draw, not on the convention: ten problems under one
+    statement have the same inputs and differ in their outputs alone, so no program, whatever
+    it has memorised, passes the tests of two of them.
+    """
+    random = Random(f"{_VERSION}/inputs/{point.split}/{point.family.name}/{point.visible}/{draw}")
     chosen: list[str] = []
     for count in (_PUBLIC, _PRIVATE):
-        for _ in range(1000):
-            drawn = [family.draw_input(random, visible) for _ in range(count)]
+        for _ in range(2000):
+            drawn = [point.family.draw_input(random, point.visible) for _ in range(count)]
             fresh = len(set(drawn)) == count and not set(drawn) & set(chosen)
-            if fresh and (chosen or _separates(drawn, family, visible, hidden)):
+            if fresh and (chosen or _tells_apart(drawn, point.family, point.visible)):
                 break
         else:
-            raise AssertionError(f"{point.id}: can't draw {count} more inputs for {hidden}")
+            raise AssertionError(f"{point.id}: can't draw {count} more inputs")
         chosen += drawn
-    return [TestCase(input=text + "\n", output=family.solve(text, visible, hidden) + "\n") for text in chosen]
+    return chosen
 
 
 def _solutions(point: _Point, public: list[TestCase], random: Random) -> tuple[Solution, ...]:
@@ -150,8 +152,10 @@ class ConventionsSplit:
             near = difflib.get_close_matches(problem_id, self._by_id, n=1)
             raise DataError(f"no problem {problem_id!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
         draw = draw if self.split == "train" else 0
-        random = Random(f"{_VERSION}/tests/{point.id}/{draw}")
-        tests = _draw_tests(point, random)
+        tests = [
+            TestCase(input=text + "\n", output=point.family.solve(text, point.visible, point.hidden) + "\n")
+            for text in _draw_inputs(point, draw)
+        ]
         public, private = tests[:_PUBLIC], tests[_PUBLIC:]
         return Problem(
             id=point.id,
@@ -159,7 +163,7 @@ class ConventionsSplit:
             public_tests=tuple(public),
             private_tests=tuple(private),
             limits=_LIMITS,
-            solutions=_solutions(point, public, random),
+            solutions=_solutions(point, public, Random(f"{_VERSION}/wrong/{point.id}/{draw}")),
             provenance=Provenance(
                 dataset=self.name,
                 split=self.split,
