@@ -46,12 +46,16 @@ def opened(slots: int = 1) -> Iterator[Bench]:
 
 def descendants(pid: int) -> list[int]:
     """Live processes below ``pid``, zombies left out."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for word in (task / "children").read_text().split():
-            try:
-                state = Path(f"/proc/{word}/stat").read_text().rpartition(")")[2].split()[0]
-                found += [int(word), *descendants(int(word))] if state != "Z" else []
-            except FileNotFoundError:
-                continue
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        for word in _read(task / "children").split():
+            if _read(Path(f"/proc/{word}/stat")).rpartition(")")[2].split()[:1] not in ([], ["Z"]):
+                found += [int(word), *descendants(int(word))]
     return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return ""

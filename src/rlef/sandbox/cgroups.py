@@ -8,14 +8,17 @@ peak resident set. Groups left by a trainer that was killed are swept at the nex
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 _ALLOWANCE = 48 * 2**20
 """Bytes for the zygote, the template and the kernel's own tables."""
 _TASKS = 160
+_REAP_S = 2.0
 _NAME = re.compile(r"rlef-(\d+)-\d+")
 
 
@@ -148,7 +151,20 @@ class Group:
         return self._kills > before
 
     def remove(self) -> None:
-        """Remove the group; its processes must be gone."""
+        """Remove the group. Its processes must be dead; waits a little until they are reaped."""
         for group in {self._memory, self._pids}:
-            with contextlib.suppress(FileNotFoundError):
-                group.rmdir()
+            end = time.monotonic() + _REAP_S
+            while not _removed(group) and time.monotonic() < end:
+                time.sleep(0.005)
+
+
+def _removed(group: Path) -> bool:
+    try:
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return False
+        raise
+    return True

@@ -41,7 +41,6 @@ class Phase(Enum):
     """What a slot is doing."""
 
     BOOTING = auto()
-    PROVING = auto()
     IDLE = auto()
     BUSY = auto()
     STOPPING = auto()
@@ -93,19 +92,28 @@ class Slot:
         self.job: Job | None = None
         self.runs = 0
         self.proofs = 0
+        self.proven = False
         self.steps: dict[str, str] = {}
         self._run = 0
         self._zygote = -1
         self._base = (0, 0)
-        self._log = memory.output_file("rlef-slot")
-        self.group = cgroups.Group(places, next(_numbers)) if places else None
-        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.process = self._start(theirs.fileno(), cpu, probing)
+        self._log = -1
+        self.process: subprocess.Popen[bytes] | None = None
+        self.group: cgroups.Group | None = None
         self.deadline = time.monotonic() + _BOOT_S
-        if self.group:
-            self.group.attach(self.process.pid)
-        self.sock.send(b"go")
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._log = memory.output_file("rlef-slot")
+                self.group = cgroups.Group(places, next(_numbers)) if places else None
+                self.process = self._start(theirs.fileno(), cpu, probing)
+            if self.group:
+                self.group.attach(self.process.pid)
+            self.sock.send(b"go")
+        except OSError:
+            self.kill()
+            self.bury()
+            raise
 
     def _start(self, fd: int, cpu: int, probing: bool) -> subprocess.Popen[bytes]:
         words = [fd, cpu, os.getpid(), jail_uid(), int(probing)]
@@ -260,16 +268,17 @@ class Slot:
             # pid 1 of the slot: the kernel kills the rest, and the launcher reaps and ends.
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._zygote, signal.SIGKILL)
-        else:
+        elif self.process:
             self.process.kill()
 
     def bury(self) -> None:
         """Wait for the processes that ``kill`` killed and free everything."""
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if self.process:
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         self.end()
         memory.close_all([fd for fd in (self._zygote, self._log) if fd >= 0])
         self._zygote = self._log = -1

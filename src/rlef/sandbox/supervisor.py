@@ -27,8 +27,9 @@ from rlef.sandbox.canary import CANARIES
 from rlef.sandbox.slot import Delivery, Job, Phase, Slot
 from rlef.sandbox.types import Rung, RunResult
 
-_PATIENCE = 3
+_PATIENCE = 5
 """Slots that may fail to boot, one after another, before the supervisor gives up."""
+_RETRY_S = 0.2
 
 
 class BootError(SandboxError):
@@ -55,6 +56,7 @@ class Supervisor:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._slots: dict[Slot, int] = {}
         self._waiting: deque[Job] = deque()
+        self._vacant: list[int] = []
         self._failures = 0
         self._broken: Exception | None = None
         self._closing = False
@@ -99,6 +101,7 @@ class Supervisor:
             for cpu in self._cpus:
                 self._boot(cpu)
             while not self._closing:
+                self._fill()
                 self._turn()
         except Exception as caught:
             error = caught
@@ -108,6 +111,8 @@ class Supervisor:
     def _turn(self) -> None:
         now = time.monotonic()
         soonest = min((s.deadline for s in self._slots if s.phase is not Phase.IDLE), default=now + 60)
+        if self._vacant:
+            soonest = now + _RETRY_S
         for key, _ in self._selector.select(max(0.0, soonest - now)):
             if key.data is None:
                 os.eventfd_read(self._wake)
@@ -124,6 +129,22 @@ class Supervisor:
         slot = Slot(cpu, self._places)
         self._slots[slot] = cpu
         self._selector.register(slot.sock, selectors.EVENT_READ, slot)
+
+    def _fill(self) -> None:
+        """Start slots in the places of those that went."""
+        while self._vacant:
+            try:
+                self._boot(self._vacant[-1])
+            except OSError as error:
+                self._give_up_after_some(error)
+                return  # and try again after a while
+            self._vacant.pop()
+
+    def _give_up_after_some(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures >= _PATIENCE:
+            self._closing = True
+            self._broken = SandboxError(f"slots fail to start again and again: {_one_line(error)}")
 
     def _guarded(self, slot: Slot, action: Callable[[Slot], None]) -> None:
         try:
@@ -159,7 +180,7 @@ class Supervisor:
     def _prove(self, slot: Slot) -> None:
         """Run the next canary on the slot, or declare it ready."""
         if slot.proofs == len(CANARIES):
-            slot.runs, slot.phase = 0, Phase.IDLE
+            slot.runs, slot.phase, slot.proven = 0, Phase.IDLE, True
             self._failures = 0
             if all(s.phase is Phase.IDLE for s in self._slots) and not self.opened.done():
                 self.opened.set_result(None)
@@ -202,30 +223,23 @@ class Supervisor:
 
     def _fail(self, slot: Slot, error: Exception) -> None:
         """Give the run's holder the error and put a fresh slot in the place of this one."""
-        job, booting = slot.job, slot.proofs < len(CANARIES) or slot.phase is Phase.BOOTING
-        self._failures += 1
+        job, booting = slot.job, not slot.proven
         if booting and not self.opened.done():
             failure = error if isinstance(error, BootError) else BootError(_one_line(error), slot.steps)
             self.opened.set_exception(failure)
             self._closing = True
             return
-        if self._failures >= _PATIENCE and booting:
-            self._closing = True
-            self._broken = SandboxError(f"slots fail to start again and again: {_one_line(error)}")
+        if booting:
+            self._give_up_after_some(error)
         if job and not booting and not job.cancelled:
             job.deliver(SandboxError(_one_line(error)))
         self._replace(slot)
 
     def _replace(self, slot: Slot) -> None:
-        cpu = self._remove(slot)
-        if not self._closing:
-            self._boot(cpu)
-
-    def _remove(self, slot: Slot) -> int:
+        self._vacant.append(self._slots.pop(slot))
         self._selector.unregister(slot.sock)
         slot.kill()
         slot.bury()
-        return self._slots.pop(slot)
 
     def _shut(self) -> None:
         self._closing = True
@@ -233,7 +247,7 @@ class Supervisor:
     def _bury_all(self, error: Exception) -> None:
         with self._lock:
             wake, self._wake = self._wake, -1
-        left = [slot.job for slot in self._slots if slot.job and slot.proofs == len(CANARIES)]
+        left = [slot.job for slot in self._slots if slot.job and slot.proven]
         for slot in self._slots:
             slot.kill()
         for slot in self._slots:
