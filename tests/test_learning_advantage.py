@@ -181,7 +181,7 @@ def test_a_flat_group_and_a_lone_episode_teach_nothing(kind):
         *(outcome([0.0, 0.3 - 0.1 - 0.2 + 1.0], group="same") for _ in range(3)),
         outcome([-1.0], group="alone"),
         outcome([1.0], group="mixed"),
-        outcome([-1.0], group="mixed"),
+        outcome([0.0, 0.0, -1.0], group="mixed"),  # three turns: the batch's mean is not 0
     ]
     for normal in (False, True):
         advantages = credit(outcomes, Algorithm(credit=kind, normalise=normal)).advantages_EN

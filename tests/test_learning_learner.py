@@ -18,6 +18,7 @@ from rlef.config import Algorithm, Lora, Reward
 from rlef.errors import CheckpointError, ConfigError, RlefError
 from rlef.learning import learner as learner_module
 from rlef.learning.collate import pack
+from rlef.learning.figures import pool
 from rlef.learning.learner import Learner
 from rlef.policy.networks import build_actor_critic
 
@@ -444,6 +445,33 @@ def test_the_figures_of_a_step_by_hand():
     assert (figures["tokens"], figures["turns"], figures["episodes/used"]) == (7, 5, 4)
     assert figures["weight/gap"] == pytest.approx(np.mean(gaps))
     assert figures["approx_kl"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_figures_of_several_updates_are_divided_once_by_tokens_or_by_reads():
+    names = ("policy_loss", "clipped", "approx_kl", "entropy", "weight", "gap")
+    fits = [
+        {name: float(i + k) for i, name in enumerate(names)}
+        | {"tokens": tokens, "reads": reads, "value_loss": 3.0, "weight_min": 0.5 / tokens}
+        | {"grad_norm/policy": tokens, "grad_norm/value": reads, "warmup": 0.1 * k}
+        for k, (tokens, reads) in enumerate([(10.0, 1.0), (30.0, 4.0)], start=1)
+    ]
+    assert pool(fits) == pytest.approx(
+        {
+            "policy_loss": 3 / 40,
+            "clip_fraction": 5 / 40,
+            "approx_kl": 7 / 40,
+            "entropy": 9 / 40,
+            "weight/mean": 11 / 40,
+            "weight/gap": 13 / 40,
+            "weight/min": 0.5 / 30,
+            "value_loss": 6 / 5,
+            "grad_norm/policy": 20.0,
+            "grad_norm/value": 2.5,
+            "tokens": 40.0,
+            "updates": 2.0,
+            "warmup": 0.2,
+        }
+    )
 
 
 def test_token_values_are_explained_by_the_turn_that_they_stand_in():
