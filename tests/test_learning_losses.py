@@ -21,7 +21,7 @@ def draws(count, seed, scale=0.5):
 
 def loop(logp, old, behaviour, advantage, truncate):
     """Loss and d loss / d logp of one token, straight from the formula."""
-    weight = min(math.exp(old - behaviour), truncate)
+    weight = min(math.exp(logp - behaviour), truncate)
     ratio = math.exp(logp - old) * weight
     free = ratio * advantage
     held = min(max(ratio, 1 - CLIP), 1 + CLIP) * advantage
@@ -48,7 +48,7 @@ def test_statistics_are_sums_over_tokens():
     logp, old, behaviour, advantage = draws(50, 2)
     _, statistics = policy_loss(logp, old, behaviour, advantage, clip=CLIP, truncate=1.0)
     rows = list(zip(logp.tolist(), old.tolist(), behaviour.tolist(), strict=True))
-    weights = [min(math.exp(o - b), 1.0) for _, o, b in rows]
+    weights = [min(math.exp(p - b), 1.0) for p, _, b in rows]
     assert statistics["weight"] == pytest.approx(sum(weights))
     assert statistics["weight_min"] == pytest.approx(min(weights))
     assert statistics["gap"] == pytest.approx(sum(abs(o - b) for _, o, b in rows))

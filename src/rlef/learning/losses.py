@@ -22,10 +22,11 @@ def policy_loss(
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Sum over action tokens of the clipped surrogate, negated, and sums of statistics.
 
-    With ``r = exp(logp - old) * min(exp(old - behaviour), truncate)`` a token contributes
-    ``-min(r A, clip(r, 1 - clip, 1 + clip) A)``. The second factor, the importance weight,
-    carries no gradient. A token that weighs less than ``1 - clip`` and has ``A < 0`` sits on
-    the flat side already and gets no gradient: that follows from the formula.
+    With ``r = exp(logp - old) * min(exp(logp - behaviour), truncate)`` a token contributes
+    ``-min(r A, clip(r, 1 - clip, 1 + clip) A)``. The second factor, the importance weight of
+    the current against the behaviour policy, carries no gradient. A token that weighs less
+    than ``1 - clip`` and has ``A < 0`` sits on the flat side already and gets no gradient:
+    that follows from the formula.
 
     Statistics: ``clipped`` tokens on the flat side; ``approx_kl``, the sum of
     ``(q - 1) - log q`` with ``q = exp(logp - old)``; ``weight`` sum and ``weight_min`` of
@@ -34,7 +35,7 @@ def policy_loss(
     log_ratio_N = logp_N - old_N.detach()
     gap_N = (old_N - behaviour_N).detach()
     # The cap goes on the exponent: exp of a large gap is inf, and only its minimum is wanted.
-    weight_N = gap_N.clamp(max=math.log(truncate)).exp()
+    weight_N = (logp_N - behaviour_N).detach().clamp(max=math.log(truncate)).exp()
     ratio_N = log_ratio_N.exp() * weight_N
     free_N = ratio_N * advantage_N
     clipped_N = ratio_N.clamp(1.0 - clip, 1.0 + clip) * advantage_N
