@@ -62,6 +62,7 @@ class Run:
         ) = RUN.unpack(data)
         # Compilation counts on the same clock; the parent's watch is exact, this is the backstop.
         seconds = 2 * -(-self.cpu_ns // 10**9) + 1
+        self.first_look_ms = min(self.cpu_ns, self.wall_ns) / 1e6
         self.cpu_seconds = (seconds, seconds)
         self.file_bytes = (file_bytes, file_bytes)
         self.address_bytes = (address_bytes, address_bytes)
@@ -156,15 +157,23 @@ class Server:
             pid, pidfd = kernel.spawn()
             if not pid:
                 program.run(run, fds, source, code, self.page)
-            close_all(fds)
-            if self.report(run, index, pid, pidfd, started):
-                return
+            try:
+                if self.report(run, index, pid, pidfd, started):
+                    return
+            finally:
+                close_all(fds)
 
     def report(self, run: Run, index: int, pid: int, pidfd: int, started: int) -> bool:
         """See one test to its end and tell. True if no further test of the run makes sense."""
+        reason = _NONE
+        # Asleep at once: until the child has ended, each page that we write has to be copied.
+        self.poller.register(pidfd, select.POLLIN)
         try:
-            reason = self.watch(run, pid, pidfd)
+            ready = self.poller.poll(run.first_look_ms)
+            if len(ready) != 1 or ready[0][0] != pidfd:
+                reason = self.watch(run, pid, pidfd, started, bool(ready))
         finally:
+            self.poller.unregister(pidfd)
             os.close(pidfd)
             os.kill(pid, signal.SIGKILL)  # does nothing to one that has ended
             _, status, usage = os.wait4(pid, 0)
@@ -191,24 +200,19 @@ class Server:
         numbers = (kind, run.number, index, stage, reason, status, cpu_ns, wall_ns, peak)
         os.write(self.ctl.fileno(), RESULT.pack(*numbers))
 
-    def watch(self, run: Run, pid: int, pidfd: int) -> int:
-        """Wait for the end of a test or of its limits. Raises ``Stopped``."""
-        poller = self.poller
-        poller.register(pidfd, select.POLLIN)
-        try:
-            guard = Guard(run, pid)
-            wait_ns = min(run.cpu_ns, run.wall_ns)
-            while True:
-                ready = poller.poll(wait_ns / 1e6)
-                if any(fd == pidfd for fd, _ in ready):
-                    return _NONE
-                if ready:
-                    self.take(run)
-                wait_ns, reason = guard.left()
-                if reason:
-                    return reason
-        finally:
-            poller.unregister(pidfd)
+    def watch(self, run: Run, pid: int, pidfd: int, started: int, message: bool) -> int:
+        """Go on waiting for the end of a test or of its limits. Raises ``Stopped``."""
+        guard = Guard(run, pid, started)
+        while True:
+            if message:
+                self.take(run)
+            wait_ns, reason = guard.left()
+            if reason:
+                return reason
+            ready = [fd for fd, _ in self.poller.poll(wait_ns / 1e6)]
+            if pidfd in ready:
+                return _NONE
+            message = bool(ready)
 
     def host(self, run: Run) -> None:
         """Have a template compile the program and run its tests."""
@@ -228,8 +232,8 @@ class Server:
         """Wait for the template's end; while it compiles the run's limits hold for it."""
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
-        guard = Guard(run, pid)
-        wait_ns = min(run.cpu_ns, run.wall_ns)
+        guard = Guard(run, pid, time.monotonic_ns())
+        wait_ns = run.first_look_ms * 1e6
         while not poller.poll(wait_ns / 1e6):
             if self.page[_TEMPLATE_AT] == _RUNNING:
                 poller.poll()
@@ -267,10 +271,10 @@ class Server:
 class Guard:
     """The clocks of one process against its limits."""
 
-    def __init__(self, run: Run, pid: int) -> None:
+    def __init__(self, run: Run, pid: int, started: int) -> None:
         self.clock = (~pid << 3) | 2  # the kernel's name for the CPU clock of a process
         self.cpu_ns, self.wall_ns = run.cpu_ns, run.wall_ns
-        self.wall_end = time.monotonic_ns() + run.wall_ns
+        self.wall_end = started + run.wall_ns
         self.extensions = _EXTENSIONS
 
     def left(self) -> tuple[int, int]:
