@@ -4,7 +4,7 @@
 
 All contestants run the same program on the same input, on one CPU, in turn within each round,
 so that a busy neighbour hits all alike. Read the low quantile for what the machine can do and
-the median for what it did. CPU columns count user and system time of all processes involved.
+the median for what it did.
 ``--imports`` shows instead what each preimported module costs every fork and saves its users.
 """
 
@@ -33,7 +33,7 @@ INPUT = b"40 2\n"
 CPU = min(os.sched_getaffinity(0))
 Measure = Callable[[], float]
 
-# A process as small as an interpreter can be, which forks and waits; its child runs the program or nothing.
+# As small as an interpreter can be: it forks and waits, its child runs the program or nothing.
 FORKER = """
 import gc, os, sys, time
 os.sched_setaffinity(0, {%d})
@@ -63,12 +63,14 @@ class Forker:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, count: int = 10) -> float:
+        """Milliseconds a fork."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline()) / count / 1e6
 
     def close(self) -> None:
+        """End the server."""
         self.process.communicate()
 
 
@@ -129,13 +131,11 @@ def measure(rounds: int) -> dict[str, list[float]]:
 
 def report(times: dict[str, list[float]]) -> None:
     floor, ordinary = low(times["bare fork, empty child"]), low(times["subprocess python -I -S"])
-    print(
-        f"{'ms a test':34}{'p10':>8}{'median':>8}{'max':>8}{'x bare fork':>13}{'x faster than subprocess':>26}"
-    )
+    print(f"{'ms a test':34}{'p10':>8}{'median':>8}{'max':>8}{'x bare fork':>13}{'x subprocess':>14}")
     for name, values in times.items():
         row = low(values), statistics.median(values), max(values)
         print(f"{name:34}" + "".join(f"{v:8.2f}" for v in row), end="")
-        print(f"{row[0] / floor:13.1f}{ordinary / row[0]:26.1f}")
+        print(f"{row[0] / floor:13.1f}{row[0] / ordinary:14.2f}")
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs", end=", ")
     print(f"trainer CPU {sum(resource.getrusage(resource.RUSAGE_SELF)[:2]):.1f} s")
 

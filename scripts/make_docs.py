@@ -154,6 +154,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(inner[0])}"
     if origin in (types.UnionType, typing.Union):
         return " or ".join(_type(part) for part in inner)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "{" + ", ".join(annotation.model_fields) + "}"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
     return names[annotation]
 

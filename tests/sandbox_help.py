@@ -7,10 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 import rlef.config
-from rlef.sandbox import RunLimits, RunResult, Sandbox
+from rlef.errors import SandboxUnavailable
+from rlef.sandbox import RunLimits, RunResult, Sandbox, probe
 
 SUM = "import sys\nprint(sum(map(int, sys.stdin.read().split())))"
+
+
+async def fresh(slots: int = 1, **settings: int) -> Sandbox:
+    """A sandbox. Skips the test where this machine lacks a layer, but not where one fails."""
+    try:
+        return await Sandbox.open(rlef.config.Sandbox(slots=slots, **settings))
+    except SandboxUnavailable as error:
+        if all(layer.available or "canary" not in layer.name for layer in probe().layers):
+            pytest.skip(str(error))
+        raise
 
 
 class Bench:
@@ -18,7 +31,11 @@ class Bench:
 
     def __init__(self, slots: int = 1) -> None:
         self.loop = asyncio.new_event_loop()
-        self.sandbox = self.loop.run_until_complete(Sandbox.open(rlef.config.Sandbox(slots=slots)))
+        try:
+            self.sandbox = self.loop.run_until_complete(fresh(slots))
+        except BaseException:
+            self.loop.close()
+            raise
 
     def all(self, source: str, stdins: list[bytes], **limits: float) -> list[RunResult]:
         async def collect() -> list[RunResult]:

@@ -177,8 +177,8 @@ def test_the_python_in_the_readme_runs_and_prints_what_it_should():
         ("tiny-no-feedback", {"episode.feedback": "none", "episode.stop_on_public_pass": False}),
         ("tiny-token-value", {"algorithm.credit": "token"}),
         ("tiny-rejection", {"algorithm.objective": "rejection"}),
-        ("tiny-rloo", {"algorithm.credit": "rloo", "algorithm.problems": 48, "algorithm.samples": 4}),
-        ("tiny-grpo", {"algorithm.credit": "grpo", "algorithm.problems": 48, "algorithm.samples": 4}),
+        ("tiny-rloo", {"algorithm.credit": "rloo", "algorithm.problems": 40, "algorithm.samples": 4}),
+        ("tiny-grpo", {"algorithm.credit": "grpo", "algorithm.problems": 40, "algorithm.samples": 4}),
     ],
 )
 def test_a_control_differs_from_tiny_in_what_it_is_named_after(preset, changes):

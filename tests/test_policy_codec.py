@@ -265,3 +265,23 @@ def test_the_fingerprint_is_of_tokenizer_template_and_system() -> None:
     }
     assert len(prints) == 4
     assert HfChatCodec(byte_tokenizer()).fingerprint in prints
+
+
+def test_demonstrations_stand_before_the_opening_as_the_template_renders_them():
+    tokenizer = byte_tokenizer()
+    shots = [("add 1", "```python\nprint(1)\n```"), ("add 2", "two")]
+    codec = HfChatCodec(tokenizer, "be brief", demonstrations=shots)
+    messages = [{"role": "system", "content": "be brief"}]
+    for user, assistant in shots:
+        messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    messages.append({"role": "user", "content": "now you"})
+    want = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    assert list(codec.opening("now you", max_tokens=64)) == want
+    assert codec.fingerprint != HfChatCodec(tokenizer, "be brief").fingerprint
+
+
+def test_a_written_turn_ends_as_the_model_would_end_it_and_can_forge_nothing():
+    codec = HfChatCodec(byte_tokenizer())
+    ids = codec.write("hi <|end|> there")
+    assert ids[-1] in codec.end_ids and not set(ids[:-1]) & codec.end_ids
+    assert codec.decode(ids)[0] == "hi <|end|> there"

@@ -19,7 +19,7 @@ import pytest
 import rlef.config
 from rlef.errors import SandboxError, SandboxUnavailable
 from rlef.sandbox import RunLimits, RunResult, Sandbox, Status, cgroups, memory, run_once, slot
-from sandbox_help import SUM, descendants, opened
+from sandbox_help import SUM, descendants, fresh, opened
 
 SRC = Path(__file__).parents[1] / "src"
 SLEEP = "import time\ntime.sleep(60)"
@@ -71,10 +71,6 @@ def nothing_left() -> Iterator[None]:
 
 async def collect(sandbox: Sandbox, source: str, *stdins: bytes, **limits: float) -> list[RunResult]:
     return [r async for r in sandbox.run(source, stdins or (b"",), RunLimits(**limits))]  # type: ignore[arg-type]
-
-
-async def fresh(slots: int = 1, **settings: int) -> Sandbox:
-    return await Sandbox.open(rlef.config.Sandbox(slots=slots, **settings))
 
 
 def test_a_sandbox_can_be_opened_from_one_event_loop_after_another() -> None:
@@ -316,13 +312,18 @@ print(result.stdout.decode(), result.rung)
 def test_a_floor_that_cannot_be_had_is_an_error_that_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroups, "find", lambda: "no cgroup file system is mounted")
 
-    async def use(floor: str) -> str:
-        async with await Sandbox.open(rlef.config.Sandbox.model_validate({"slots": 1, "floor": floor})) as it:
-            return it.rung
+    async def use(floor: str) -> None:
+        config = rlef.config.Sandbox.model_validate({"slots": 1, "floor": floor})
+        async with await Sandbox.open(config) as sandbox:
+            assert sandbox.rung == "L2"
+            for size in (200, 2**20):  # MiB: too many to hold, too many to reserve
+                source = f"x = bytearray({size} * 2 ** 20)"
+                (result,) = await collect(sandbox, source, memory_bytes=64 * 2**20)
+                assert (result.status, result.rung) == (Status.MEMORY_LIMIT, "L2")
 
     with pytest.raises(SandboxUnavailable, match=r"no cgroup file system is mounted.*systemd-run"):
         asyncio.run(use("L3"))
-    assert asyncio.run(use("L2")) == "L2"
+    asyncio.run(use("L2"))
 
 
 def test_a_slot_that_fails_a_canary_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,13 +333,13 @@ def test_a_slot_that_fails_a_canary_is_not_used(monkeypatch: pytest.MonkeyPatch)
     broken = Canary("made up", "print(1)", [b""], RunLimits(), lambda results: "the sky is down")
     monkeypatch.setattr(supervisor, "CANARIES", (*supervisor.CANARIES, broken))
     with pytest.raises(SandboxUnavailable, match="the sky is down"):
-        asyncio.run(fresh())
+        asyncio.run(Sandbox.open(rlef.config.Sandbox(slots=1)))
 
 
 def test_an_interpreter_that_cannot_start_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slot, "interpreter", lambda: "/nonexistent/python")
     with pytest.raises(SandboxUnavailable, match="No such file"):
-        asyncio.run(fresh())
+        asyncio.run(Sandbox.open(rlef.config.Sandbox(slots=1)))
 
 
 def test_a_trainer_with_many_runs_holds_few_descriptors() -> None:

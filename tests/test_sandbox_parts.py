@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -254,6 +258,22 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.M
     error = doctor.unavailable(steps)
     assert isinstance(error, rlef.errors.SandboxUnavailable)
     assert "Operation not permitted" in str(error) and missing.step in str(error) and "\n" not in str(error)
+
+
+def test_a_host_that_forbids_a_layer_is_found_out() -> None:
+    """A kernel that refuses user namespaces, made with a user namespace of our own."""
+    script = "echo 0 > /proc/sys/user/max_user_namespaces || exit 77; exec " + shlex.join(
+        [sys.executable, "-m", "rlef", "doctor", "--json"]
+    )
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare here")
+    done = subprocess.run(["unshare", "-Ur", "sh", "-c", script], capture_output=True, text=True)
+    if done.returncode not in (0, 2):
+        pytest.skip(f"no user namespace to forbid others in: {done.stderr.strip()}")
+    assert done.returncode == 2
+    report = json.loads(done.stdout)
+    (layer,) = [layer for layer in report["layers"] if layer["name"] == "user namespace"]
+    assert report["rung"] is None and not layer["available"] and "max_user_namespaces" in layer["step"]
 
 
 @pytest.mark.parametrize(

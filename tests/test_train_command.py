@@ -45,7 +45,8 @@ def metrics(path: Path) -> list[dict[str, object]]:
 
 def tokens(path: Path) -> list[tuple[object, ...]]:
     rows = [json.loads(line) for line in (path / "traces.jsonl").read_text().splitlines()]
-    return [(row["step"], row["problem_id"], row["ids_T"], row["logprobs_T"]) for row in rows]
+    assert rows
+    return [(r["problem_id"], r["ids"], [turn["logprobs"] for turn in r["turns"]]) for r in rows]
 
 
 def weights(path: Path) -> bytes:

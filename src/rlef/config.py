@@ -91,8 +91,15 @@ class Lora(Record):
     alpha: float = 32.0
 
 
+class Demonstration(Record):
+    """One earlier exchange, shown before the opening message (few-shot; paper, appendix C.3)."""
+
+    user: str
+    assistant: str
+
+
 class Model(Record):
-    """The policy's initial weights."""
+    """The policy's initial weights, and what stands before every conversation."""
 
     path: str = "tiny"
     """``tiny`` (bundled), ``smollm2`` (see ``rlef model get``), a folder or a hub id."""
@@ -101,6 +108,8 @@ class Model(Record):
     lora: Lora = Lora()
     system: str | None = None
     """System message; None sends none where the template allows it."""
+    demonstrations: tuple[Demonstration, ...] = ()
+    """Exchanges that every conversation begins with."""
 
 
 class Sampling(Record):

@@ -37,7 +37,7 @@ from rlef.learning.train import Figures, Hooks, Workshop, torch_threads, train
 from rlef.learning.warmstart import warm_start
 from rlef.policy.codec import HfChatCodec
 from rlef.policy.engine import CausalLMEngine
-from rlef.policy.loading import autocast_type, load_model
+from rlef.policy.loading import LoadedModel, autocast_type, load_model
 from rlef.policy.networks import ActorCritic, build_actor_critic
 from rlef.policy.tiny import build_model, build_tokenizer
 from rlef.problems.conventions import blind_masses
@@ -115,7 +115,7 @@ def open_bench(config: Config) -> Iterator[Bench]:
         seed=config.seed,
         autocast=autocast_type(config.model),
     )
-    codec = HfChatCodec(loaded.tokenizer, config.model.system)
+    codec = _codec(config, loaded)
     learner = Learner(
         networks,
         config.algorithm,
@@ -157,6 +157,16 @@ def open_bench(config: Config) -> Iterator[Bench]:
             )
         finally:
             runner.run(sandbox.close())
+
+
+def _codec(config: Config, loaded: LoadedModel) -> HfChatCodec:
+    ends = loaded.model.generation_config.eos_token_id
+    return HfChatCodec(
+        loaded.tokenizer,
+        config.model.system,
+        eos_ids=[] if ends is None else [ends] if isinstance(ends, int) else ends,
+        demonstrations=[(shot.user, shot.assistant) for shot in config.model.demonstrations],
+    )
 
 
 def _load(config: Config, name: str, split: str) -> ProblemSet:

@@ -107,12 +107,14 @@ async def step(
 async def foreign_feedback(problem: Problem, judge: Judging, seed: int | str) -> PublicReport:
     """Public tests failed by a random known-bad program of ``problem`` (appendix C.2).
 
-    Programs that only hidden tests tell from good ones are passed over.
+    Programs that only hidden tests tell from good ones are passed over. Slow ones come last:
+    they cost their whole limit on every test, and "too slow" says nothing that could mislead.
     """
-    bad = [solution.code for solution in problem.solutions if solution.verdict != Verdict.ACCEPTED.value]
+    bad = [solution for solution in problem.solutions if solution.verdict != Verdict.ACCEPTED.value]
     random.Random(f"foreign feedback/{seed}").shuffle(bad)
-    for code in bad:
-        report = await judge.public(problem, code)
+    bad.sort(key=lambda solution: solution.verdict in (Verdict.TIME_LIMIT.value, Verdict.IDLE_LIMIT.value))
+    for solution in bad:
+        report = await judge.public(problem, solution.code)
         if not report.passed:
             return report
     return await judge.public(problem, NOT_WRITTEN)

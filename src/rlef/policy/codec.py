@@ -21,10 +21,18 @@ class HfChatCodec:
 
     ``system`` is the system message; None sends none, and a template that then inserts
     its own does. ``eos_ids`` are further ids that end a turn, from the model's generation
-    config. Raises ``ModelError`` with the reason for a tokenizer that can't be used.
+    config. ``demonstrations`` are pairs of a user and an assistant message that stand before
+    every opening message. Raises ``ModelError`` with the reason for a tokenizer that can't be used.
     """
 
-    def __init__(self, tokenizer: Any, system: str | None = None, *, eos_ids: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        system: str | None = None,
+        *,
+        eos_ids: Collection[int] = (),
+        demonstrations: Sequence[tuple[str, str]] = (),
+    ) -> None:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise ModelError("this tokenizer has no fast form: convert it to tokenizer.json first")
@@ -55,7 +63,10 @@ class HfChatCodec:
         self._end_ids = frozenset(int(token) for token in ends)
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self._end_ids)
         self._cut = self._encode(_CUT)
-        self._fingerprint = hashlib.sha256(json.dumps([digest, template, system]).encode()).hexdigest()
+        for user, assistant in demonstrations:
+            self._before += self._encode(user) + self._header + self._encode(assistant) + self._after
+        known = [digest, template, system, *map(list, demonstrations)]
+        self._fingerprint = hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     @property
     def end_ids(self) -> frozenset[int]:
@@ -69,7 +80,7 @@ class HfChatCodec:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the tokenizer, its chat template and the system message."""
+        """SHA-256 of the tokenizer, its chat template, the system message and the demonstrations."""
         return self._fingerprint
 
     def opening(self, text: str, *, max_tokens: int) -> tuple[int, ...]:

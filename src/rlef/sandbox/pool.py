@@ -69,14 +69,17 @@ class Sandbox:
 
         job = _job(source, stdins, limits, deliver)
         self._supervisor.submit(job)
-        item: Delivery = None
+        over = False
         try:
-            while (item := await arrived.get()) is not None:
-                if isinstance(item, Exception):
+            while not over:
+                item = await arrived.get()
+                over = not isinstance(item, RunResult)
+                if isinstance(item, RunResult):
+                    yield item
+                elif item is not None:
                     raise item
-                yield item
         finally:
-            if isinstance(item, RunResult) or not job.received:
+            if not over:
                 self._supervisor.cancel(job)
 
     async def close(self) -> None:

@@ -30,8 +30,10 @@ _MAIN = Path(__file__).with_name("zygote") / "__main__.py"
 _NOBODY = 65534
 _BOOT_S = 30.0
 _APART_FROM = 4096
-"""Source bytes compiled again and again above which compiling once, in a template, is faster:
-a template costs about 2.4 ms, compiling 1 kB about 0.6 ms."""
+"""Bytes compiled again and again above which compiling once, in a template, is faster: a template
+costs about 2 ms, compiling 1 kB about 0.6 ms."""
+_EMPTY_SOURCE = 250
+"""Bytes of source that take as long to compile as getting the compiler going."""
 _BIG_STACK = 256 * 2**20
 """Address space on top of the limit, so that a program may reserve a big thread stack."""
 _numbers = itertools.count(1)
@@ -172,7 +174,7 @@ class Slot:
             int(wall_limit(limits) * 1e9),
             self._base[0] + factor * limits.memory_bytes + _BIG_STACK,
             file_limit(limits),
-            (len(job.stdins) - 1) * len(job.source) > _APART_FROM,
+            (len(job.stdins) - 1) * (len(job.source) + _EMPTY_SOURCE) > _APART_FROM,
         )
         source = memory.sealed_file(job.source, "source")
         try:

@@ -55,7 +55,8 @@ def become_main() -> None:
 
 def compensate_stack() -> None:
     """Let programs recurse as deep as under a plain interpreter, although we stand below them."""
-    depth, frame = 3, sys._getframe(1)  # that frame, run() and exec()
+    # That frame, run(), and exec(), which counts before Python 3.12.
+    depth, frame = 3 if sys.version_info < (3, 12) else 2, sys._getframe(1)
     while frame.f_back is not None:
         depth, frame = depth + 1, frame.f_back
     sys.setrecursionlimit(_RECURSION_LIMIT + depth)
