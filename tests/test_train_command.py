@@ -57,8 +57,10 @@ def weights(path: Path) -> bytes:
 def straight(tmp_path_factory) -> Path:
     """A run that nobody disturbed."""
     out = tmp_path_factory.mktemp("runs") / "straight"
+    begun = time.monotonic()
     done = run("train", *SMALL, "--out", str(out))
     assert done.returncode == 0, done.stderr
+    (out / "seconds").write_text(str(time.monotonic() - begun))
     return out
 
 
@@ -79,14 +81,14 @@ def test_a_run_killed_at_random_points_ends_like_one_that_was_not(straight, tmp_
     draw = random.Random(os.environ.get("RLEF_KILL_SEED", "7"))
     out = tmp_path / "killed"
     words = ["train", *SMALL, "--out", str(out)]
-    kills = 0
+    kills, whole = 0, float((straight / "seconds").read_text())
     for _ in range(12):
         process = subprocess.Popen(
             command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
         )
         try:
             # The first seconds are imports; leave the last attempts alone so that the test ends.
-            process.wait(timeout=draw.uniform(4, 14) if kills < 3 else 240)
+            process.wait(timeout=whole * draw.uniform(0.3, 0.7) if kills < 3 else 240)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
