@@ -40,7 +40,7 @@ from rlef.policy.engine import CausalLMEngine
 from rlef.policy.loading import LoadedModel, autocast_type, load_model
 from rlef.policy.networks import ActorCritic, build_actor_critic
 from rlef.policy.tiny import build_model, build_tokenizer
-from rlef.problems.conventions import blind_masses
+from rlef.problems.conventions import WORDS, blind_masses
 from rlef.problems.load import load
 from rlef.problems.types import Problem, ProblemSet
 from rlef.runs import Run
@@ -358,3 +358,4 @@ def tiny_corpus(problems: ProblemSet) -> Iterator[str]:
         for test in problem.public_tests:
             yield f"in: {test.input}want: {test.output}got: {test.output}"
     yield from (text for number in range(100) for text in [str(number), f"{number:02d}"] * 30)
+    yield from WORDS * 30  # as in programs, where a quotation mark and no space stands before them

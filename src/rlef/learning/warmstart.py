@@ -18,11 +18,12 @@ from rlef.config import Config
 from rlef.episode.env import start, step
 from rlef.episode.record import Episode
 from rlef.judge import Judge
+from rlef.judge.compare import matches
 from rlef.judge.types import HiddenReport, PublicReport, TestReport, Verdict
 from rlef.learning.learner import Networks, adamw
 from rlef.learning.sft import sft_update
 from rlef.policy.types import ChatCodec
-from rlef.problems.conventions import FAMILIES, ConventionsSplit, open_split
+from rlef.problems.conventions import FAMILIES, draw_problem
 from rlef.problems.types import Problem, TestCase
 
 
@@ -68,7 +69,9 @@ def _known(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[Test
             got = [family.solve(test.input.strip(), visible, hidden) + "\n" for test in tests]
             return tuple(
                 TestReport(
-                    verdict=Verdict.ACCEPTED if out.split() == test.output.split() else Verdict.WRONG_ANSWER,
+                    verdict=Verdict.ACCEPTED
+                    if matches(test.output, out.encode(), problem.comparison)
+                    else Verdict.WRONG_ANSWER,
                     input=test.input,
                     expected=test.output,
                     got=out,
@@ -144,7 +147,7 @@ def warm_start(
     warm = config.warm_start
     optimizer = adamw(networks.policy_parameters(), warm.lr, weight_decay=0.01)
     oracle = OracleJudge(judge)
-    for index, problems in enumerate(_batches(open_split("train"), config)):
+    for index, problems in enumerate(_batches(config)):
         for group in optimizer.param_groups:
             group["lr"] = warm.lr * _rate(index, warm.steps)
         episodes = run(_all(problems, codec, oracle, config, index))
@@ -154,12 +157,10 @@ def warm_start(
         on_step(index, figures)
 
 
-def _batches(train: ConventionsSplit, config: Config) -> Iterator[list[Problem]]:
-    ids = train.ids()
+def _batches(config: Config) -> Iterator[list[Problem]]:
     for index in range(config.warm_start.steps):
         random = Random(f"{config.seed}/warm/{index}")
-        chosen = random.sample(ids, config.warm_start.batch)
-        yield [train.get(problem_id, draw=random.randrange(2**30)) for problem_id in chosen]
+        yield [draw_problem(random) for _ in range(config.warm_start.batch)]
 
 
 async def _all(
@@ -172,8 +173,8 @@ async def _all(
     return list(
         await asyncio.gather(
             *(
-                synthesise(p, codec, oracle, config, Random(f"{config.seed}/warm/{index}/{p.id}"))
-                for p in problems
+                synthesise(problem, codec, oracle, config, Random(f"{config.seed}/warm/{index}/{i}"))
+                for i, problem in enumerate(problems)
             )
         )
     )

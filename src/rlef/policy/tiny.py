@@ -65,7 +65,7 @@ def build_model(tokenizer: Any, *, seed: int = 0, width: int = 128, layers: int 
         intermediate_size=3 * width,
         num_hidden_layers=layers,
         num_attention_heads=4,
-        num_key_value_heads=4,
+        num_key_value_heads=2,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
         bos_token_id=None,

@@ -24,6 +24,7 @@ from rlef.problems.conventions.families import FAMILIES
 from rlef.problems.conventions.family import Family, Values
 from rlef.problems.types import Limits, Problem, Provenance, Solution, TestCase
 
+_NAME = "conventions"
 SIZES = {"train": 2000, "valid": 200, "test": 400}
 _PUBLIC, _PRIVATE = 2, 4
 _LIMITS = Limits(cpu_s=0.5, memory_bytes=128 * 2**20, output_bytes=64 * 2**10)
@@ -55,22 +56,28 @@ def _shares(total: int, families: list[str]) -> dict[str, int]:
 
 
 @cache
+def _statements(name: str) -> dict[str, list[dict[str, Any]]]:
+    """The visible parameters of a family, shuffled and dealt to the splits."""
+    family = FAMILIES[name]
+    visibles = family.visibles()
+    Random(f"{_VERSION}/split/{name}").shuffle(visibles)
+    statements: dict[str, list[dict[str, Any]]] = {}
+    for split in ("test", "valid"):
+        count = _shares(SIZES[split] // len(family.conventions()), list(FAMILIES))[name]
+        statements[split], visibles = visibles[:count], visibles[count:]
+    return statements | {"train": visibles}
+
+
+@cache
 def _points(split: str) -> tuple[_Point, ...]:
     """Every problem of a split, in the order of its ids."""
     points: list[_Point] = []
-    names = list(FAMILIES)
-    conventions = len(FAMILIES[names[0]].conventions())
-    held_out = {part: _shares(SIZES[part] // conventions, names) for part in ("test", "valid")}
     for name, family in FAMILIES.items():
-        visibles = family.visibles()
-        Random(f"{_VERSION}/split/{name}").shuffle(visibles)
-        tests, valids = held_out["test"][name], held_out["valid"][name]
-        if split == "test":
-            pairs = [(v, h) for v in visibles[:tests] for h in family.conventions()]
-        elif split == "valid":
-            pairs = [(v, h) for v in visibles[tests : tests + valids] for h in family.conventions()]
+        visibles = _statements(name)[split]
+        if split == "train":
+            pairs = _train_pairs(family, visibles, _shares(SIZES["train"], list(FAMILIES))[name])
         else:
-            pairs = _train_pairs(family, visibles[tests + valids :], _shares(SIZES["train"], names)[name])
+            pairs = [(v, h) for v in visibles for h in family.conventions()]
         points += [
             _Point(f"conventions/{split}/{name}/{i}", split, family, visible, hidden)
             for i, (visible, hidden) in enumerate(pairs)
@@ -137,7 +144,7 @@ class ConventionsSplit:
     def __init__(self, split: str) -> None:
         if split not in SIZES:
             raise DataError(f"conventions has no split {split!r}; splits are {', '.join(SIZES)}")
-        self.name = "conventions"
+        self.name = _NAME
         self.split = split
         self._by_id = {point.id: point for point in _points(split)}
 
@@ -151,28 +158,7 @@ class ConventionsSplit:
         if point is None:
             near = difflib.get_close_matches(problem_id, self._by_id, n=1)
             raise DataError(f"no problem {problem_id!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-        draw = draw if self.split == "train" else 0
-        tests = [
-            TestCase(input=text + "\n", output=point.family.solve(text, point.visible, point.hidden) + "\n")
-            for text in _draw_inputs(point, draw)
-        ]
-        public, private = tests[:_PUBLIC], tests[_PUBLIC:]
-        return Problem(
-            id=point.id,
-            statement=point.statement,
-            public_tests=tuple(public),
-            private_tests=tuple(private),
-            limits=_LIMITS,
-            solutions=_solutions(point, public, Random(f"{_VERSION}/wrong/{point.id}/{draw}")),
-            provenance=Provenance(
-                dataset=self.name,
-                split=self.split,
-                family=point.family.name,
-                license="Apache-2.0",
-                visible=dict(point.visible),
-                hidden=dict(point.hidden),
-            ),
-        )
+        return _problem(point, draw if self.split == "train" else 0)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -202,3 +188,41 @@ def blind_masses(problems: Iterable[Problem]) -> dict[str, tuple[float, ...]]:
         shares = tuple(count / len(group) for count in counts.values())
         masses |= {problem.id: shares for problem in group}
     return masses
+
+
+def draw_problem(random: Random) -> Problem:
+    """A problem under any statement that valid and test do not have.
+
+    There are 72,000 of these (statement, convention) pairs, of which train has 2,000. The tiny
+    model is warm-started on them, so that it learns to copy from a statement, not to know it.
+    """
+    family = random.choice(list(FAMILIES.values()))
+    visible = random.choice(_statements(family.name)["train"])
+    hidden = random.choice(family.conventions())
+    point = _Point(f"conventions/warm/{family.name}/0", "warm", family, visible, hidden)
+    return _problem(point, random.randrange(2**30))
+
+
+def _problem(point: _Point, draw: int) -> Problem:
+    tests = [
+        TestCase(input=text + "\n", output=point.family.solve(text, point.visible, point.hidden) + "\n")
+        for text in _draw_inputs(point, draw)
+    ]
+    public, private = tests[:_PUBLIC], tests[_PUBLIC:]
+    return Problem(
+        id=point.id,
+        statement=point.statement,
+        public_tests=tuple(public),
+        private_tests=tuple(private),
+        limits=_LIMITS,
+        comparison="lines",  # 3.50 and 3.5 are two conventions
+        solutions=_solutions(point, public, Random(f"{_VERSION}/wrong/{point.id}/{draw}")),
+        provenance=Provenance(
+            dataset=_NAME,
+            split=point.split,
+            family=point.family.name,
+            license="Apache-2.0",
+            visible=dict(point.visible),
+            hidden=dict(point.hidden),
+        ),
+    )
