@@ -9,7 +9,7 @@ from rlef.errors import SandboxUnavailable
 from rlef.jobs import open_bench
 from rlef.learning.collate import behaviour_logprobs, pack
 from rlef.learning.train import draw_specs
-from rlef.problems import load
+from rlef.problems.load import load
 from rlef.rollout import roll_out
 
 
