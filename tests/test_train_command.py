@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 SMALL = [
     "--config",
@@ -22,6 +23,7 @@ SMALL = [
     "evaluation.valid_problems=4",
     "evaluation.conditions=[multi_turn]",
     "threads=1",
+    "track=[tensorboard]",
 ]
 LEFT_OUT = ("time/",)
 
@@ -49,6 +51,16 @@ def tokens(path: Path) -> list[tuple[object, ...]]:
     return [(r["problem_id"], r["ids"], [turn["logprobs"] for turn in r["turns"]]) for r in rows]
 
 
+def curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of a run."""
+    found = EventAccumulator(str(path / "tensorboard")).Reload()
+    return {
+        tag: [(event.step, event.value) for event in found.Scalars(tag)]
+        for tag in found.Tags()["scalars"]
+        if not tag.startswith(LEFT_OUT)
+    }
+
+
 def weights(path: Path) -> bytes:
     return (path / "checkpoints" / "final" / "model.safetensors").read_bytes()
 
@@ -74,6 +86,11 @@ def test_a_run_leaves_what_it_promises(straight):
     assert [row["model"] for row in rows] == ["before", "after"]
     assert json.loads((straight / "results_ceiling.json").read_text())["ceiling"] == pytest.approx(0.3)
     assert len(list((straight / "checkpoints").glob("checkpoint-*"))) == 3
+    shown = curves(straight)
+    assert [step for step, _ in shown["reward"]] == [0, 1, 2, 3]
+    assert shown["evaluation/multi_turn/1at3"] == [
+        (step, pytest.approx(row["solved"])) for step, row in zip((0, 4), rows, strict=True)
+    ]
 
 
 @pytest.mark.slow
@@ -106,6 +123,7 @@ def test_a_run_killed_at_random_points_ends_like_one_that_was_not(straight, tmp_
     assert kills and process.returncode == 0
     assert metrics(out) == metrics(straight)
     assert tokens(out) == tokens(straight)
+    assert curves(out) == curves(straight)
     assert weights(out) == weights(straight)
 
 
@@ -130,6 +148,7 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(straight, tmp_path):
     done = run("train", "--resume", str(out))
     assert done.returncode == 0, done.stderr
     assert metrics(out) == metrics(straight) and weights(out) == weights(straight)
+    assert curves(out) == curves(straight)
 
 
 @pytest.mark.slow

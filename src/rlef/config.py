@@ -208,7 +208,8 @@ class Config(Record):
     threads: int = Field(default=0, ge=0)
     """Torch threads while learning; 0 means one for each CPU."""
     track: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
-    """Trackers besides ``metrics.jsonl``, which is always written."""
+    """Trackers besides ``metrics.jsonl``, which is always written. Each is an extra of the
+    same name, e.g. ``pip install 'rlef[wandb]'``."""
     max_judge_errors: float = Field(default=0.05, ge=0, le=1)
     """Share of episodes dropped for judge errors at which a run stops."""
     data: Data = Data()

@@ -14,8 +14,8 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +31,7 @@ from rlef.evaluation.ceiling import Prior, no_feedback_ceiling, write_ceiling
 from rlef.evaluation.evaluate import evaluate
 from rlef.evaluation.table import Evaluation, write_evaluation
 from rlef.judge import Judge
-from rlef.learning.checkpoints import latest_checkpoint, save_checkpoint
+from rlef.learning.checkpoints import latest_checkpoint, latest_step, save_checkpoint
 from rlef.learning.learner import Learner
 from rlef.learning.train import Figures, Hooks, Workshop, torch_threads, train
 from rlef.learning.warmstart import warm_start
@@ -46,6 +46,7 @@ from rlef.problems.types import Problem, ProblemSet
 from rlef.runs import Run
 from rlef.sandbox import Sandbox
 from rlef.views.report import write_report
+from rlef.views.trackers import check_trackers, tracked
 from rlef.views.watcher import Watcher
 
 SHOWN_EPISODES = 200
@@ -67,29 +68,29 @@ class Bench:
 
 def train_job(config: Config, run: Run, watcher: Watcher, *, command: str) -> bool:
     """Train and measure. Returns False if ``watcher.stop`` ended it early; resume goes on."""
+    check_trackers(config.track)
     train_set, test_set, valid_set = problem_sets(config)
-    with open_bench(config) as bench:
-        _describe(run, config, bench, command)
-        if bench.config.warm_start.steps:
-            _warm(run, bench, watcher)
-        before = _measured(run, bench, test_set, "before", watcher)
-        done = _reinforce(run, bench, train_set, valid_set, watcher)
+    with open_bench(config) as bench, _described(run, bench, command, watcher) as told:
+        if config.warm_start.steps:
+            _warm(run, bench, told)
+        before = _measured(run, bench, test_set, "before", told)
+        done = _reinforce(run, bench, train_set, valid_set, told)
         if done < config.steps:
             return False
         final = run.path / "checkpoints" / "final"
         bench.networks.save_policy(final)
         bench.networks.save_value(final)
-        after = _measured(run, bench, test_set, "after", watcher)
+        after = _measured(run, bench, test_set, "after", told, step=done)
     _finish(run, config, test_set, before + after)
     return True
 
 
 def evaluate_job(config: Config, run: Run, watcher: Watcher, *, command: str, label: str) -> Evaluation:
     """Measure a model on the test split."""
+    check_trackers(config.track)
     test_set = _load(config, config.data.test or config.data.train, "test")
-    with open_bench(config) as bench:
-        _describe(run, config, bench, command)
-        found = _measured(run, bench, test_set, label, watcher)
+    with open_bench(config) as bench, _described(run, bench, command, watcher) as told:
+        found = _measured(run, bench, test_set, label, told)
     _finish(run, config, test_set, found)
     return found
 
@@ -173,10 +174,14 @@ def _load(config: Config, name: str, split: str) -> ProblemSet:
     return load(name, split, families=config.data.families, limit=config.data.limit)
 
 
+def _described(run: Run, bench: Bench, command: str, watcher: Watcher) -> AbstractContextManager[Watcher]:
+    """Say what this run is, in its directory and to its trackers, which are then told as ``watcher`` is."""
+    if not (run.path / "config.yaml").exists():
+        _describe(run, bench.config, bench, command)
+    return tracked(watcher, run, bench.config, first=latest_step(run))
+
+
 def _describe(run: Run, config: Config, bench: Bench, command: str) -> None:
-    """Write what is needed to know what this run is, once."""
-    if (run.path / "config.yaml").exists():
-        return
     run.write_json(
         "provenance.json",
         {
@@ -260,12 +265,19 @@ def _spread(problems: ProblemSet) -> Iterator[Problem]:
     return (problems.get(problem_id) for problem_id in Random(0).sample(ids, len(ids)))
 
 
-def _measured(run: Run, bench: Bench, problems: ProblemSet, label: str, watcher: Watcher) -> Evaluation:
+def _measured(
+    run: Run, bench: Bench, problems: ProblemSet, label: str, watcher: Watcher, step: int = 0
+) -> Evaluation:
     """Evaluate under every condition, or read what an interrupted job has measured already."""
-    name = f"evaluation-{label}.json"
-    path = run.path / name
-    if path.exists():
-        return Evaluation.from_json(json.loads(path.read_text()))
+    path = run.path / f"evaluation-{label}.json"
+    if not path.exists():
+        _measure(run, bench, problems, label, watcher)
+    found = Evaluation.from_json(json.loads(path.read_text()))
+    watcher.on_rows(step, [asdict(row) for row in found.rows])
+    return found
+
+
+def _measure(run: Run, bench: Bench, problems: ProblemSet, label: str, watcher: Watcher) -> None:
     watcher.stage(f"measuring {label} on {len(problems)} held-out problems")
     kept: list[dict[str, Any]] = []
 
@@ -275,8 +287,7 @@ def _measured(run: Run, bench: Bench, problems: ProblemSet, label: str, watcher:
 
     found = _evaluate(bench, problems, label, None, watcher, keep)
     run.write(f"episodes-{label}.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
-    run.write_json(name, found.to_json())
-    return found
+    run.write_json(f"evaluation-{label}.json", found.to_json())
 
 
 def _evaluate(

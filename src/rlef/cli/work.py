@@ -118,7 +118,9 @@ def _label(settings: Config) -> str:
 
 def _dry_run(settings: Config) -> int:
     from rlef.problems.load import load
+    from rlef.views.trackers import check_trackers
 
+    check_trackers(settings.track)
     rows = settings.algorithm.problems * settings.algorithm.samples
     train_set = load(settings.data.train, "train", families=settings.data.families, limit=settings.data.limit)
     typer.echo(dump_config(settings), nl=False)

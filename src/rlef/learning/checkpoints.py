@@ -51,6 +51,12 @@ def latest_checkpoint(run: Run) -> Path | None:
     return found[-1] if found else None
 
 
+def latest_step(run: Run) -> int:
+    """The number of steps that the newest whole checkpoint holds, 0 without one."""
+    path = latest_checkpoint(run)
+    return int(path.name.removeprefix("checkpoint-")) if path else 0
+
+
 def restore_checkpoint(path: Path, networks: ActorCritic, learner: Learner) -> int:
     """Load a checkpoint; returns the number of steps it holds. Raises ``CheckpointError``."""
     try:

@@ -5,8 +5,8 @@ run is left out from there on, said once, and never costs the run. Nothing is im
 unless it is asked for.
 
 A run keeps its curves when it is resumed. After a kill the steps since the last checkpoint
-are done again: TensorBoard forgets the first time, trackio and wandb show both, at the same
-place, and on a CPU they are the same point.
+are done again: TensorBoard forgets the first time, wandb the second, trackio shows both. On a
+CPU they are the same point.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from rlef.config import Config
 from rlef.errors import ConfigError
 from rlef.runs import Run
+from rlef.views.watcher import Figures, Watcher
 
 PROJECT = "rlef"
 """Project on trackio and wandb; wandb's own ``WANDB_PROJECT`` goes before it."""
-
-Figures = Mapping[str, float]
 
 
 class Tracker(Protocol):
@@ -44,7 +43,7 @@ class Tracker(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tracked:
+class About:
     """What a tracker is told of a run before its first figures."""
 
     name: str
@@ -60,28 +59,28 @@ class Tracked:
 class TensorBoard:
     """Event files in the run's ``tensorboard/``: ``tensorboard --logdir runs``."""
 
-    def __init__(self, run: Tracked) -> None:
+    def __init__(self, run: About) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         # purge_step: steps that an earlier process logged and that come again are forgotten.
         folder = str(run.folder / "tensorboard")
-        self._writer = SummaryWriter(folder, purge_step=run.first)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(folder, purge_step=run.first)
 
     def log(self, step: int, figures: Figures) -> None:
         """Write scalars, and to the file at once: a kill costs no step."""
         for name, figure in figures.items():
-            self._writer.add_scalar(name, figure, step)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, figure, step)
+        self._writer.flush()
 
     def close(self, *, failed: bool) -> None:
         """Close the file."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class Trackio:
     """A run of trackio, on this machine unless ``TRACKIO_SPACE_ID`` says otherwise."""
 
-    def __init__(self, run: Tracked) -> None:
+    def __init__(self, run: About) -> None:
         import trackio
 
         self._trackio = trackio
@@ -108,7 +107,7 @@ class Trackio:
 class Wandb:
     """A run of wandb, with its files in the run's ``wandb/``. ``WANDB_MODE=offline`` works too."""
 
-    def __init__(self, run: Tracked) -> None:
+    def __init__(self, run: About) -> None:
         import wandb
 
         self._run = wandb.init(
@@ -120,20 +119,17 @@ class Wandb:
             config=dict(run.settings),
             settings={"console": "off"},  # the terminal is ours
         )
-        # wandb's own step must never fall, which it does when steps are done again after a kill.
-        self._run.define_metric("step")
-        self._run.define_metric("*", step_metric="step")
 
     def log(self, step: int, figures: Figures) -> None:
-        """Hand the figures to wandb's process."""
-        self._run.log({"step": step, **figures})
+        """Hand the figures to wandb's process, which leaves out a step that it has already."""
+        self._run.log(dict(figures), step=step)
 
     def close(self, *, failed: bool) -> None:
         """Wait until everything is sent; a failed job shows as failed."""
         self._run.finish(exit_code=int(failed))
 
 
-KINDS: dict[str, Callable[[Tracked], Tracker]] = {
+KINDS: dict[str, Callable[[About], Tracker]] = {
     "tensorboard": TensorBoard,
     "trackio": Trackio,
     "wandb": Wandb,
@@ -151,6 +147,18 @@ class Trackers:
         """Send the figures of a step; of one before the first, which is there already, nothing."""
         if step >= self._first:
             self._each(lambda tracker: tracker.log(step, figures))
+
+    def beside(self, watcher: Watcher) -> Watcher:
+        """The watcher, with every step and every evaluation told here too."""
+
+        def on_step(step: int, steps: int, figures: Figures) -> None:
+            watcher.on_step(step, steps, figures)
+            self.log(step, figures)
+
+        def on_rows(step: int, rows: Iterable[Mapping[str, Any]]) -> None:
+            self.log(step, row_figures(rows))
+
+        return replace(watcher, on_step=on_step, on_rows=on_rows)
 
     def close(self, *, failed: bool = False) -> None:
         """Send what is left."""
@@ -174,37 +182,29 @@ def check_trackers(names: Iterable[str]) -> None:
 
 
 @contextlib.contextmanager
-def open_trackers(
-    names: Sequence[str],
-    run: Run,
-    settings: Mapping[str, Any],
-    *,
-    first: int = 0,
-    say: Callable[[str], None] = lambda text: None,
-) -> Iterator[Trackers]:
-    """The trackers of a run, closed at the end of the block.
+def tracked(watcher: Watcher, run: Run, config: Config, *, first: int = 0) -> Iterator[Watcher]:
+    """A watcher that also feeds the configured trackers, which are closed at the end of the block.
 
-    ``first`` is the first step that will be logged. ``say`` is told in one line of a tracker
-    that fails later. Raises ``ConfigError`` for one that is missing or can't be started.
+    ``first`` is the first step that is still to come. Raises ``ConfigError`` for a tracker
+    that is missing or can't be started.
     """
-    check_trackers(names)
-    tracked = Tracked(
-        name=run.path.resolve().name, id=_identity(run), folder=run.path, settings=settings, first=first
-    )
-    trackers = Trackers({}, first=first, say=say)
+    check_trackers(config.track)
+    opened: dict[str, Tracker] = {}
+    trackers = Trackers(opened, first=first, say=watcher.stage)
     failed = True
     try:
-        for name in dict.fromkeys(names):
-            trackers._trackers[name] = _start(name, tracked)
-        yield trackers
+        about = _about(run, config, first)
+        for name in dict.fromkeys(config.track):
+            opened[name] = _start(name, about)
+        yield trackers.beside(watcher)
         failed = False
     finally:
         trackers.close(failed=failed)
 
 
-def evaluation_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def row_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Rows of an evaluation as scalars: ``evaluation/<condition>/<n>at<k>`` and its interval."""
-    figures = {}
+    figures: dict[str, float] = {}
     for row in rows:
         name = f"evaluation/{row['condition']}/{row['n']}at{row['k']}"
         values = {name: row["solved"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
@@ -212,18 +212,23 @@ def evaluation_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     return figures
 
 
-def _start(name: str, tracked: Tracked) -> Tracker:
+def _start(name: str, about: About) -> Tracker:
     try:
-        return KINDS[name](tracked)
+        return KINDS[name](about)
     except Exception as error:  # not logged in, no network, a package that does not import
         raise ConfigError(f"track={name} can't be started: {_line(error)}") from error
 
 
-def _identity(run: Run) -> str:
-    """From the run's name and when it was started, which a resume leaves as they are."""
-    path = run.path / "provenance.json"
-    started = json.loads(path.read_text())["started"] if path.exists() else ""
-    return hashlib.sha256(f"{run.path.resolve().name}/{started}".encode()).hexdigest()[:8]
+def _about(run: Run, config: Config, first: int) -> About:
+    path = run.path / "provenance.json"  # written once, so its digest outlives a resume
+    origin = path.read_bytes() if path.exists() else str(run.path.resolve()).encode()
+    return About(
+        name=run.path.resolve().name,
+        id=hashlib.sha256(origin).hexdigest()[:8],
+        folder=run.path,
+        settings=config.model_dump(mode="json"),
+        first=first,
+    )
 
 
 def _line(error: Exception) -> str:

@@ -1,10 +1,10 @@
-"""Whom a long job tells how it goes. The job knows these five calls and no console."""
+"""Whom a long job tells how it goes. The job knows these six calls and no console."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class ProgressLike(Protocol):
@@ -52,4 +52,6 @@ class Watcher:
     on_step: Callable[[int, int, Figures], None] = lambda step, steps, figures: None
     on_warm: Callable[[int, int, Figures], None] = lambda step, steps, figures: None
     on_progress: Callable[[ProgressLike], None] = lambda progress: None
+    on_rows: Callable[[int, Sequence[Mapping[str, Any]]], None] = lambda step, rows: None
+    """Rows of a whole evaluation, measured after this many steps."""
     stop: Callable[[], bool] = lambda: False
