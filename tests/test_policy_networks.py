@@ -16,12 +16,14 @@ from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
 )
+from transformers.utils import logging as transformers_logging
 
 from policy_models import VOCABULARY, batch_of, random_episodes, random_llama, word_tokenizer
-from rlef.config import Lora
+from rlef.config import Lora, Model
 from rlef.errors import CheckpointError, ModelError
 from rlef.policy import reading
 from rlef.policy.batch import TokenBatch
+from rlef.policy.loading import load_model
 from rlef.policy.networks import ActorCritic, build_actor_critic
 from rlef.policy.tensors import load_optimizer, read_tensors, save_optimizer, write_tensors
 
@@ -445,6 +447,27 @@ def test_meaningless_batches_are_refused() -> None:
     with pytest.raises(ValueError, match="temperature"):
         built.logprobs(batch, temperature=0.0)
     assert built.context_length == 64
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_saving_and_loading_show_no_bars_and_leave_the_settings_of_others(
+    rank: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def hook(factory: Any, args: Any, options: Any) -> Any:
+        asked.append(options)
+        return factory(*args, **options)
+
+    before = transformers_logging.set_tqdm_hook(hook)
+    try:
+        networks(rank).save_policy(tmp_path / "saved")
+        load_model(Model(path=str(tmp_path / "saved")))
+        assert not asked and capfd.readouterr().err == ""
+        AutoModelForCausalLM.from_pretrained(tmp_path / "saved").save_pretrained(tmp_path / "theirs")
+        assert len(asked) == 2 and "Writing model shards" in capfd.readouterr().err
+    finally:
+        transformers_logging.set_tqdm_hook(before)
 
 
 def test_a_batch_without_actions_gives_empty_results() -> None:

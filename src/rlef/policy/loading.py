@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,10 +12,10 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from rlef import config
 from rlef.errors import ModelError
+from rlef.policy.transformer import without_bars
 from rlef.policy.weights import PROVENANCE, hub_snapshot, smollm2_folder
 
 NAMES = ("tiny", "smollm2")
@@ -51,7 +49,7 @@ def load_model(settings: config.Model, *, seed: int = 0, device: str | None = No
     revision = _provenance(folder) if folder else None
     dtype = torch.bfloat16 if settings.dtype == "bfloat16" and settings.lora.rank else torch.float32
     try:
-        with _quiet(), torch.random.fork_rng():
+        with without_bars(), torch.random.fork_rng():
             torch.manual_seed(seed)
             if folder is None:
                 folder = hub_snapshot(settings.path, settings.revision)
@@ -125,15 +123,3 @@ def _provenance(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return str(revision) if revision else None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars for what takes a second."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()

@@ -31,6 +31,7 @@ from rlef.policy.transformer import (
     copy_weights,
     enable_checkpointing,
     new_value_head,
+    without_bars,
 )
 
 Role = Literal["policy", "value", "reference"]
@@ -108,7 +109,8 @@ class ActorCritic(ABC):
     def save_policy(self, folder: Path) -> None:
         """Write the policy as an ordinary folder for ``AutoModelForCausalLM.from_pretrained``."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._save_weights(folder)
+        with without_bars():
+            self._save_weights(folder)
         self._tokenizer.save_pretrained(folder)
 
     def save_value(self, folder: Path) -> None:

@@ -10,8 +10,21 @@ from typing import Any
 import torch
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.utils import logging as transformers_logging
 
 from rlef.errors import ModelError
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """No progress bars of transformers in the block; whoever set something else finds it again."""
+    before = transformers_logging.set_tqdm_hook(
+        lambda factory, args, options: factory(*args, **(options | {"disable": True}))
+    )
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(before)
 
 
 def enable_checkpointing(network: Any, context_fn: Callable[[], Any] | None = None) -> None:
