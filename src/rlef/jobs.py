@@ -31,7 +31,7 @@ from rlef.evaluation.ceiling import Prior, no_feedback_ceiling, write_ceiling
 from rlef.evaluation.evaluate import evaluate
 from rlef.evaluation.table import Evaluation, write_evaluation
 from rlef.judge import Judge
-from rlef.learning.checkpoints import latest_checkpoint, latest_step, save_checkpoint
+from rlef.learning.checkpoints import latest_checkpoint, latest_step, save_checkpoint, save_final
 from rlef.learning.learner import Learner
 from rlef.learning.train import Figures, Hooks, Workshop, torch_threads, train
 from rlef.learning.warmstart import warm_start
@@ -77,9 +77,7 @@ def train_job(config: Config, run: Run, watcher: Watcher, *, command: str) -> bo
         done = _reinforce(run, bench, train_set, valid_set, told)
         if done < config.steps:
             return False
-        final = run.path / "checkpoints" / "final"
-        bench.networks.save_policy(final)
-        bench.networks.save_value(final)
+        save_final(run, bench.networks)
         after = _measured(run, bench, test_set, "after", told, step=done)
     _finish(run, config, test_set, before + after)
     return True
