@@ -43,12 +43,19 @@ def test_every_preset_loads_and_survives_being_written(preset, tmp_path):
         (["seed.x=1"], "seed"),
         (["algorithm.credit=turns"], "algorithm.credit: "),
         (["steps=[1"], "not valid YAML"),
+        (["sampling.temperature=0"], "sampling.temperature: must be above 0, greedy turns teach nothing"),
+        (["sampling.temperature=-1"], "sampling.temperature: must be above 0"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_setting(overrides, message):
     with pytest.raises(ConfigError) as caught:
         load_config(None, overrides)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_turns_are_measured_greedily_but_never_learnt_from():
+    config = load_config(None, ["evaluation.temperature=0", "sampling.temperature=0.1"])
+    assert (config.evaluation.temperature, config.sampling.temperature) == (0.0, 0.1)
 
 
 def test_an_unknown_preset_and_broken_yaml_are_one_line(tmp_path):

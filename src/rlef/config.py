@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from rlef.errors import ConfigError
 
@@ -115,14 +116,24 @@ class Model(Record):
 class Sampling(Record):
     """How turns are sampled."""
 
-    temperature: float = Field(default=1.0, ge=0)
-    """0 is greedy."""
+    temperature: float = 1.0
+    """Of the turns that are learnt from; above 0. See ``evaluation.temperature`` for the others."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     rows: int = Field(default=64, ge=1)
     """Conversations written at a time."""
     lag: int = Field(default=16, ge=0)
     """Tokens after which a finished turn's verdict is waited for. The schedule depends on
     this number and never on time, which is what makes a run repeat bit for bit."""
+
+    @field_validator("temperature")
+    @classmethod
+    def _random(cls, value: float) -> float:
+        if not value > 0:
+            raise PydanticCustomError(
+                "greedy",
+                "must be above 0, greedy turns teach nothing; evaluation.temperature=0 measures them",
+            )
+        return value
 
 
 class Algorithm(Record):
@@ -188,6 +199,7 @@ class Evaluation(Record):
     rollouts: int = Field(default=1, ge=1)
     """Multi-turn episodes per problem; single-turn takes ``turns`` times as many samples."""
     temperature: float = Field(default=0.2, ge=0)
+    """0 is greedy."""
     top_p: float = Field(default=0.95, gt=0, le=1)
     conditions: tuple[Literal["multi_turn", "single_turn", "no_feedback", "random_feedback"], ...] = (
         "multi_turn",

@@ -119,7 +119,7 @@ def open_bench(config: Config) -> Iterator[Bench]:
         networks,
         config.algorithm,
         config.reward,
-        temperature=config.sampling.temperature or 1.0,
+        temperature=config.sampling.temperature,
         seed=config.seed,
     )
 
