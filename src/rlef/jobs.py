@@ -52,6 +52,9 @@ from rlef.views.watcher import Watcher
 SHOWN_EPISODES = 200
 """Evaluation episodes of each model kept in ``traces.jsonl`` for the report."""
 
+HELD_OUT = "held out"
+"""Model name of the readings on ``valid`` during training."""
+
 
 @dataclass(kw_only=True)
 class Bench:
@@ -242,12 +245,7 @@ def _reinforce(run: Run, bench: Bench, train_set: ProblemSet, valid_set: Problem
     ]
 
     def held_out() -> Figures:
-        found = _evaluate(bench, valid, "held out", ("multi_turn",), Watcher())
-        first = found.per_turn["held out"]["multi_turn"].turns[0]
-        return {
-            "heldout/solved": found.rows[0].solved or 0.0,
-            "heldout/first": first.solved or 0.0,
-        }
+        return held_out_figures(_evaluate(bench, valid, HELD_OUT, ("multi_turn",), Watcher()))
 
     hooks = Hooks(
         on_step=lambda step, figures: watcher.on_step(step, config.steps, figures),
@@ -255,6 +253,15 @@ def _reinforce(run: Run, bench: Bench, train_set: ProblemSet, valid_set: Problem
         stop=watcher.stop,
     )
     return train(config, run, train_set, bench.workshop, hooks)
+
+
+def held_out_figures(found: Evaluation) -> Figures:
+    """``heldout/solved`` and ``heldout/first`` (in the first turn); none if every episode was dropped."""
+    solved = found.rows[0].solved
+    turns = found.per_turn[HELD_OUT]["multi_turn"].turns
+    if solved is None or not turns:
+        return {}
+    return {"heldout/solved": solved, "heldout/first": turns[0].solved}
 
 
 def _spread(problems: ProblemSet) -> Iterator[Problem]:
