@@ -20,12 +20,32 @@ CODEC = ByteCodec()
 PROGRAMS = ["one", "small", "double", "crash", "slow", "broken", "say hello", "nothing in a fence"]
 
 
-def roll(specs, engine, *, sandbox=None, cache=512, lag=3, on_episode=None, max_context=None, **settings):
+def roll(
+    specs,
+    engine,
+    *,
+    sandbox=None,
+    cache=512,
+    lag=3,
+    on_episode=None,
+    on_wait=None,
+    max_context=None,
+    **settings,
+):
     sampling = Sampling(lag=lag, temperature=0.5, top_p=0.9)
     judge = Judge(sandbox or ScriptedSandbox(run_toy), cache=cache)
     config = Episode(**({"style": "terse"} | settings))
     work = roll_out(
-        specs, engine, CODEC, judge, config, Reward(), sampling, on_episode, max_context=max_context
+        specs,
+        engine,
+        CODEC,
+        judge,
+        config,
+        Reward(),
+        sampling,
+        on_episode,
+        on_wait=on_wait,
+        max_context=max_context,
     )
     return asyncio.run(work)
 
@@ -150,6 +170,23 @@ def test_nothing_is_waited_for_in_vain_when_nothing_is_left_to_write():
     roll(many(1), engine, lag=10**6)
     steps = sum(kind == "step" for kind, _ in engine.log)
     assert steps == sum(len(CODEC.turn(answer(name))) for name in ("one", "double"))
+
+
+def test_waiting_is_the_time_in_which_a_verdict_is_needed_and_nothing_can_be_written():
+    waits, delay = [], 0.03
+    sandbox = ScriptedSandbox(run_toy, delay=lambda: delay)
+    engine = ScriptedEngine({0: [answer("one"), answer("double")]}, capacity=1)
+    began = time.perf_counter()
+    roll(many(1), engine, sandbox=sandbox, on_wait=waits.append)
+    assert len(waits) == 2, "once a turn"
+    assert delay * len(sandbox.runs) <= sum(waits) + 0.005 and sum(waits) < time.perf_counter() - began
+
+
+def test_a_verdict_that_arrives_while_others_are_written_is_not_waited_for():
+    waits = []
+    texts = {0: [answer("double")], 1: ["x" * 300 + answer("double")]}
+    roll(many(2), ScriptedEngine(texts, capacity=2), lag=100, cache=0, on_wait=waits.append)
+    assert len(waits) == 1, "the last one alone: nothing is left to write"
 
 
 def test_slots_are_refilled_as_episodes_end():

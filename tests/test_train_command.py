@@ -79,6 +79,10 @@ def straight(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_a_run_leaves_what_it_promises(straight):
     assert [row["step"] for row in metrics(straight)] == [0, 1, 2, 3]
+    for line in (straight / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        parts = [row[f"time/{name}"] for name in ("sample", "judge", "update")]
+        assert all(part > 0 for part in parts) and sum(parts) <= row["time/step"]
     assert (straight / "report.html").stat().st_size > 10_000
     rows = json.loads((straight / "results.json").read_text())
     columns = "model dataset split condition n k solved low high problems rollouts dropped"

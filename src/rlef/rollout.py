@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -50,11 +51,13 @@ async def roll_out(
     sampling: Sampling,
     on_episode: Callable[[Episode], None] | None = None,
     *,
+    on_wait: Callable[[float], None] | None = None,
     max_context: int | None = None,
 ) -> list[Episode]:
     """Write an episode for each spec; return them in the order of the specs.
 
-    ``on_episode`` is called as each one ends. An episode whose next turn would not fit
+    ``on_episode`` is called as each one ends, ``on_wait`` with the seconds for which nothing
+    was written because a verdict was not there yet. An episode whose next turn would not fit
     into ``max_context`` tokens ends as a failure with ``stop="context_full"``. Raises
     ``ConfigError`` if not even a first turn is sure to fit. When it is interrupted, the
     engine's conversations are released and the judging tasks cancelled.
@@ -72,6 +75,7 @@ async def roll_out(
         rewards=rewards,
         sampling=sampling,
         on_episode=on_episode,
+        on_wait=on_wait,
         max_context=max_context,
     )
     try:
@@ -114,6 +118,7 @@ class _Loop:
     rewards: Reward
     sampling: Sampling
     on_episode: Callable[[Episode], None] | None
+    on_wait: Callable[[float], None] | None
     max_context: int | None
     open: dict[int, _Conversation] = field(default_factory=dict)
     pending: deque[_Pending] = field(default_factory=deque)
@@ -204,7 +209,7 @@ class _Loop:
 
     async def _consume(self, pending: _Pending) -> _Conversation | None:
         """Take a verdict in; return the conversation if it is over."""
-        moved = await pending.task
+        moved = await self._verdict(pending.task)
         conversation, turn = pending.conversation, pending.turn
         conversation.state = moved.state
         turn.code, turn.invalid, turn.reward = moved.code, moved.invalid, moved.reward
@@ -222,6 +227,14 @@ class _Loop:
         turn.feedback = moved.observation
         self._ask(conversation, ids)
         return None
+
+    async def _verdict(self, task: asyncio.Task[env.Transition]) -> env.Transition:
+        if task.done() or self.on_wait is None:
+            return await task
+        began = time.perf_counter()
+        moved = await task
+        self.on_wait(time.perf_counter() - began)
+        return moved
 
     def _fits(self, episode: Episode, observation: Sequence[int]) -> bool:
         length = len(episode.ids_T) + len(observation) + self.config.response_tokens
