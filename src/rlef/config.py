@@ -124,6 +124,9 @@ class Sampling(Record):
     lag: int = Field(default=16, ge=0)
     """Tokens after which a finished turn's verdict is waited for. The schedule depends on
     this number and never on time, which is what makes a run repeat bit for bit."""
+    threads: int = Field(default=1, ge=1)
+    """Torch threads while sampling. One leaves the other CPUs to the sandbox, which is right for
+    small models; a large one fills all CPUs and keeps the sandbox waiting for its tokens anyway."""
 
     @field_validator("temperature")
     @classmethod

@@ -309,7 +309,7 @@ def _evaluate(
     )
     config = bench.config.model_copy(update={"episode": episode})
     shop = bench.workshop
-    with torch_threads(1):
+    with torch_threads(config.sampling.threads):
         return bench.runner.run(
             evaluate(
                 problems,

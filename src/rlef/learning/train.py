@@ -49,8 +49,8 @@ class Workshop:
     runner: asyncio.Runner
     """The one event loop of the job: the sandbox lives in it."""
     threads: int = 1
-    """Torch threads while learning. Sampling uses one, so that the sandbox's slots have
-    the other cores: two teams of threads on the same cores are slower than one."""
+    """Torch threads while learning. Sampling has ``sampling.threads``: two teams of threads on
+    the same cores are slower than one."""
 
 
 @dataclass(kw_only=True)
@@ -74,13 +74,13 @@ def train(config: Config, run: Run, problems: ProblemSet, shop: Workshop, hooks:
     for step in range(first, config.steps):
         began = time.perf_counter()
         specs = draw_specs(problems, config, step)
-        with torch_threads(1):
+        with torch_threads(config.sampling.threads):
             waits: list[float] = []
             episodes = shop.runner.run(_sample(specs, config, shop, waits.append))
         sampled = time.perf_counter()
         check_judge(episodes, config.max_judge_errors)
         with torch_threads(shop.threads):
-            figures = summarise(episodes) | _learn(episodes, config, shop)
+            figures = summarise(episodes) | learn(episodes, config, shop)
         updated = time.perf_counter()
         if hooks.held_out and config.evaluation.every and (step + 1) % config.evaluation.every == 0:
             figures |= hooks.held_out()
@@ -152,6 +152,8 @@ def _foreign(
     if config.episode.feedback != "random":
         return None
     others = [i for i in ids if i != problem.id]
+    if not others:
+        raise DataError("episode.feedback=random needs another problem to take its feedback from")
     return problems.get(Random(f"{config.seed}/foreign/{position}").choice(others))
 
 
@@ -171,18 +173,22 @@ async def _sample(
     )
 
 
-def _learn(episodes: Sequence[Episode], config: Config, shop: Workshop) -> Figures:
+def learn(episodes: Sequence[Episode], config: Config, shop: Workshop) -> Figures:
+    """One step of the configured objective; both warm their learning rate up in the same way."""
+    learner = shop.learner
     if config.algorithm.objective == "ppo":
-        return shop.learner.update(episodes)
+        return learner.update(episodes)
+    warm = learner.warm_up()
     figures = sft_update(
         shop.networks,
-        shop.learner.policy_optimizer,
+        learner.policy_optimizer,
         episodes,
         which="last",
         microbatch_tokens=config.algorithm.microbatch_tokens,
         grad_clip=config.algorithm.grad_clip,
     )
-    return {f"sft/{name}": value for name, value in figures.items()}
+    learner.updates += figures["episodes"] > 0
+    return {f"sft/{name}": value for name, value in figures.items()} | {"warmup": warm}
 
 
 def _resume(run: Run, shop: Workshop) -> int:
