@@ -101,6 +101,17 @@ class Learner:
         except (KeyError, TypeError, ValueError):
             raise CheckpointError(f"the learner's counters are not step and updates: {counters!r}") from None
 
+    def warm_up(self) -> float:
+        """Set the learning rates of the next update; returns their share of the full ones.
+
+        Whoever makes that update elsewhere, with these optimisers, counts it in ``updates``.
+        """
+        warm = min(1.0, (self.updates + 1) / max(1, self.algorithm.warmup))
+        for name, optimizer in self._optimizers().items():
+            for group in optimizer.param_groups:
+                group["lr"] = self._rates[name] * warm
+        return warm
+
     def update(self, episodes: Sequence[Episode]) -> dict[str, float]:
         """One step on a batch of episodes; returns its figures.
 
@@ -226,10 +237,8 @@ class Learner:
         figures = {f"{name} loss": losses[f"{name}_loss"] for name in optimizers}
         figures |= {f"{name} gradient": norm for name, norm in norms.items()}
         require_finite(figures, f"in step {self.step}")
-        warm = min(1.0, (self.updates + 1) / max(1, self.algorithm.warmup))
-        for name, optimizer in optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = self._rates[name] * warm
+        warm = self.warm_up()
+        for optimizer in optimizers.values():
             optimizer.step()
         self.updates += 1
         return {f"grad_norm/{name}": norm for name, norm in norms.items()} | {"warmup": warm}
