@@ -181,7 +181,7 @@ def build(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value …")] = None,
 ) -> int:
     """Build and warm-start the tiny model; this made the one that is bundled."""
-    from rlef.jobs import build_tiny
+    from rlef.build import build_tiny
 
     build_tiny(load_config("tiny-build", overrides or []), out, lambda line: typer.echo(line, err=True))
     typer.echo(out)

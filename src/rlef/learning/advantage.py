@@ -32,7 +32,7 @@ class Outcome:
     """What credit assignment has to know of one episode."""
 
     group: str
-    """Episodes with the same group (problem) are compared by the group baselines."""
+    """Episodes with the same group (problem and draw of its tests) are compared by the group baselines."""
     rewards_K: Sequence[float]
     """Environment reward of each turn."""
     penalties_K: Sequence[float]

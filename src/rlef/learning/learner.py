@@ -178,7 +178,7 @@ class Learner:
     def _outcomes(self, episodes_E: Sequence[Episode], measured: Measured) -> list[Outcome]:
         return [
             Outcome(
-                group=episode.problem_id,
+                group=f"{episode.problem_id} {episode.draw}",
                 rewards_K=[turn.reward for turn in episode.turns],
                 penalties_K=[self.reward.kl * kl for kl in kl_K],
                 lengths_K=lengths_K,

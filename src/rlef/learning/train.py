@@ -121,7 +121,7 @@ def draw_specs(problems: ProblemSet, config: Config, step: int) -> list[RolloutS
                 problem=problem,
                 draw=lap,
                 sample=sample,
-                seed=identity_seed(config.seed, step, problem.id, sample),
+                seed=identity_seed(config.seed, step, lap, problem.id, sample),
                 foreign=foreign,
             )
             for sample in range(config.algorithm.samples)
