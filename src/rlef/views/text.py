@@ -33,10 +33,11 @@ def clipped(text: str, *, line_chars: int = LINE_CHARS, text_chars: int = TEXT_C
 
 
 def figure(value: object, form: str = ".2f") -> str:
-    """A number for people; a dash where there is none."""
+    """A number for people, with a real minus and no minus zero; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return "–"
-    return format(value, form).replace("-", "−") if form.startswith("+") else format(value, form)
+    sign, rest = ("+", form[1:]) if form.startswith("+") else ("", form)
+    return format(float(value), f"{sign}z{rest}").replace("-", "−")
 
 
 def interval(row: Mapping[str, Any]) -> str:
