@@ -22,7 +22,8 @@ from rlef.learning.checkpoints import (
     save_final,
 )
 from rlef.learning.learner import Learner
-from rlef.policy.networks import ActorCritic, build_actor_critic
+from rlef.policy.actor_critic import ActorCritic
+from rlef.policy.networks import build_actor_critic
 from rlef.runs import Run
 
 

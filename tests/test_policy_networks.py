@@ -22,9 +22,10 @@ from policy_models import VOCABULARY, batch_of, random_episodes, random_llama, w
 from rlef.config import Lora, Model
 from rlef.errors import CheckpointError, ModelError
 from rlef.policy import reading
+from rlef.policy.actor_critic import ActorCritic
 from rlef.policy.batch import TokenBatch
 from rlef.policy.loading import load_model
-from rlef.policy.networks import ActorCritic, build_actor_critic
+from rlef.policy.networks import build_actor_critic
 from rlef.policy.tensors import load_optimizer, read_tensors, save_optimizer, write_tensors
 
 torch.set_num_threads(1)

@@ -34,10 +34,11 @@ from rlef.learning.checkpoints import latest_checkpoint, latest_step, save_check
 from rlef.learning.learner import Learner
 from rlef.learning.train import Figures, Hooks, Workshop, torch_threads, train
 from rlef.learning.warmstart import warm_start
+from rlef.policy.actor_critic import ActorCritic
 from rlef.policy.codec import HfChatCodec
 from rlef.policy.engine import CausalLMEngine
 from rlef.policy.loading import LoadedModel, autocast_type, load_model
-from rlef.policy.networks import ActorCritic, build_actor_critic
+from rlef.policy.networks import build_actor_critic
 from rlef.problems.conventions import blind_masses
 from rlef.problems.load import load
 from rlef.problems.types import Problem, ProblemSet

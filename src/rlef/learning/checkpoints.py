@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rlef.errors import CheckpointError, RunError
 from rlef.learning.learner import Learner
-from rlef.policy.networks import ActorCritic
+from rlef.policy.actor_critic import ActorCritic
 from rlef.policy.tensors import load_optimizer, save_optimizer
 from rlef.runs import Run
 

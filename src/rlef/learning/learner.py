@@ -31,7 +31,7 @@ from rlef.policy.batch import TokenBatch
 
 
 class Networks(Protocol):
-    """What learning asks of a model. ``rlef.policy.networks.ActorCritic`` is one."""
+    """What learning asks of a model. ``rlef.policy.actor_critic.ActorCritic`` is one."""
 
     def logprobs(self, batch: TokenBatch, *, temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probability and entropy at each action token, ``(N,)`` each, row-major."""

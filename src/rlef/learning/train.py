@@ -27,7 +27,7 @@ from rlef.learning.checkpoints import latest_checkpoint, restore_checkpoint, sav
 from rlef.learning.learner import Learner
 from rlef.learning.sft import sft_update
 from rlef.learning.summary import summarise
-from rlef.policy.networks import ActorCritic
+from rlef.policy.actor_critic import ActorCritic
 from rlef.policy.types import ChatCodec, Engine
 from rlef.problems.types import Problem, ProblemSet
 from rlef.rollout import RolloutSpec, roll_out

@@ -25,7 +25,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from rlef.config import Lora
-from rlef.policy.networks import ActorCritic, Role
+from rlef.policy.actor_critic import ActorCritic, Role
 from rlef.policy.transformer import enable_checkpointing
 
 ROLES: tuple[Role, ...] = ("policy", "value", "reference")
