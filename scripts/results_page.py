@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,20 @@ def minutes(run: Path) -> str:
     return f"{sum(row['time/step'] for row in rows) / 60:.1f} min for {len(rows)} steps"
 
 
+def whole_job(run: Path) -> str:
+    started = datetime.fromisoformat(read(run, "provenance.json")["started"])
+    ended = datetime.fromtimestamp((run / "report.html").stat().st_mtime, UTC)
+    return f"{(ended - started).total_seconds() / 60:.1f} min"
+
+
+def curve(run: Path, parts: int = 6) -> str:
+    """Solve rate on training episodes, averaged over equal parts of the run."""
+    solved = [json.loads(line)["solved"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    edges = [round(i * len(solved) / parts) for i in range(parts + 1)]
+    means = [sum(solved[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
+    return " ".join(f"{mean:.2f}" for mean in means)
+
+
 def main() -> None:
     title, runs = sys.argv[1], [Path(name) for name in sys.argv[2:]]
     results = [read(run, "results.json") for run in runs]
@@ -55,8 +71,8 @@ def main() -> None:
     print(f"# {title}\n")
     print("Made by `python scripts/results_page.py` from the runs of these commands:\n")
     print("```")
-    for entry in about:
-        print(entry["command"])
+    for run, entry in zip(runs, about, strict=True):
+        print(entry["command"].replace(str(run), f"runs/{run.name}"))
     print("```\n")
     row = results[0][0]
     budget = f"{row['n']}@{row['k']}"
@@ -96,7 +112,9 @@ def main() -> None:
         )
     if set(ratios) != {"–"}:
         rows.append(["after: multi-turn / single-turn", *ratios])
+    rows.append(["solve rate while training, by sixths of the run", *(curve(run) for run in runs)])
     rows.append(["time of the training steps", *(minutes(run) for run in runs)])
+    rows.append(["time of the whole job", *(whole_job(run) for run in runs)])
     print(table(["", *names], rows))
 
 
