@@ -185,6 +185,20 @@ def test_a_plain_opening_frames_the_statement_and_ends_with_the_format_guide():
     assert "1 2" not in text  # tests are shown when they fail, not before
 
 
+def test_every_terse_feedback_ends_with_the_request_if_there_is_one():
+    asking = Episode(style="terse", request="Once more.")
+    wrong = report(failed(Verdict.WRONG_ANSWER, got="4\n"))
+    broken = report(failed(Verdict.COMPILE_ERROR, error="SyntaxError: no"))
+    for message in (
+        prompts.feedback(wrong, asking),
+        prompts.feedback(broken, asking),
+        prompts.parse_failure(asking),
+    ):
+        assert message.endswith("\nOnce more.") and message.count("Once more.") == 1
+    assert prompts.retry_only(asking) == "Once more."
+    assert "Once more." not in prompts.opening(problem, asking)
+
+
 def test_a_terse_opening_is_the_statement_and_nothing_else():
     assert prompts.opening(problem, TERSE) == problem.statement
 

@@ -72,6 +72,8 @@ class Episode(Record):
     """Most failing tests that a feedback message shows; 0 shows all."""
     style: Literal["plain", "terse"] = "plain"
     """Wording of the messages: ``plain`` English, or ``terse`` for the tiny model."""
+    request: str = ""
+    """In terse messages, what every feedback ends with; ``plain`` has its own."""
 
 
 class Reward(Record):

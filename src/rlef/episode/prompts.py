@@ -66,25 +66,31 @@ def feedback(report: PublicReport, config: Episode, *, entry_point: str | None =
     if report.verdict is Verdict.COMPILE_ERROR:
         return _not_compiled(failures[0], config)
     if config.style == "terse":
-        return "".join(_terse_test(test, config.test_chars, entry_point) for test in failures).rstrip("\n")
+        shown = "".join(_terse_test(test, config.test_chars, entry_point) for test in failures)
+        return _asked(shown.rstrip("\n"), config)
     bullets = "\n".join(_plain_test(test, config.test_chars, entry_point) for test in failures)
     return f"Your program fails these tests:\n\n{bullets}\n\n{retry_only(config)}"
 
 
 def retry_only(config: Episode) -> str:
     """The request to try again without a word about why (RLEF paper, appendix B.5)."""
-    return "try again" if config.style == "terse" else f"{_RETRY}\n\n{_GUIDE}"
+    return config.request or "try again" if config.style == "terse" else f"{_RETRY}\n\n{_GUIDE}"
 
 
 def parse_failure(config: Episode, reason: str = "no_code") -> str:
     """What is said to a turn without a program; ``reason`` is ``no_code`` or ``truncated``."""
     plain, terse = _UNREAD[reason]
-    return f"error: {terse}" if config.style == "terse" else f"{plain} {retry_only(config)}"
+    return _asked(f"error: {terse}", config) if config.style == "terse" else f"{plain} {retry_only(config)}"
+
+
+def _asked(message: str, config: Episode) -> str:
+    """A terse message with its request, if there is one."""
+    return f"{message}\n{config.request}" if config.request else message
 
 
 def _not_compiled(test: TestReport, config: Episode) -> str:
     if config.style == "terse":
-        return f"error: {stack.last_line(test.error, config.test_chars)}"
+        return _asked(f"error: {stack.last_line(test.error, config.test_chars)}", config)
     trace = _bars(stack.clean(test.error, config.test_chars))
     return f"Your program does not compile, so no test could run:\n\n{trace}\n\n{retry_only(config)}"
 
