@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
 }
 """What each room may import besides itself. ``jobs``, ``build`` and ``cli`` may import anything."""
 
-HEAVY = ("torch", "transformers", "peft", "safetensors", "matplotlib")
+HEAVY = ("torch", "transformers", "peft", "safetensors")
 LIGHT = (
     "rlef",
     "rlef.config",
