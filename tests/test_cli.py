@@ -7,8 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from rlef.cli import run
+from rlef.cli import run, share_the_cores
 from rlef.problems.conventions import open_split
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+)
+def test_threads_wait_asleep_unless_the_user_says_otherwise(given, spins):
+    environ = dict(given)
+    share_the_cores(environ)
+    assert environ.get("GOMP_SPINCOUNT") == spins
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
