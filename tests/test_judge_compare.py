@@ -1,5 +1,6 @@
 """Comparison against oracles that go another way: Python integers, exact fractions, a regular expression."""
 
+import asyncio
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlef.judge.compare import answers, matches
-from rlef.problems.types import Comparison, TestCase
+from rlef.judge.judge import Judge
+from rlef.judge.scripted import ScriptedSandbox
+from rlef.problems.types import Comparison, Problem, TestCase
 
 quick = settings(deadline=None, max_examples=150)
 blank = st.text(" \t\n\r\v\f", min_size=1, max_size=3)
@@ -178,3 +181,21 @@ def test_a_hostile_megabyte_is_compared_in_no_time():
         assert not matches(expected, digits[:-1], "tokens")
         assert matches(expected, expected, "tokens")
     assert matches(b"0" + digits, b"+" + digits, "tokens")
+
+
+@pytest.mark.parametrize(
+    "output, accepting",
+    [
+        ("A\nb", {"unordered"}),
+        ("B a", {"deepmind"}),
+        ("b A", {"tokens", "deepmind"}),
+        ("b\nA", {"tokens", "unordered", "lines", "deepmind"}),
+        ("b\nA\n", set(get_args(Comparison))),
+    ],
+)
+def test_the_comparison_of_the_problem_decides_and_reports_are_kept_for_each(output, accepting):
+    judge = Judge(ScriptedSandbox(lambda source, stdin: b"b\nA\n"))
+    tests = (TestCase(input="", output=output),)
+    for mode in get_args(Comparison):
+        problem = Problem(id="p", statement="s", public_tests=tests, comparison=mode)
+        assert asyncio.run(judge.public(problem, "any")).passed == (mode in accepting)
