@@ -87,11 +87,14 @@ class _TooManyLooksError(Exception):
 
 
 class _Search:
-    """The search for a pairing of as many printed as expected lines. Equal lines are one entry."""
+    """The search for a pairing of as many printed as expected lines. Equal lines are one entry.
+
+    It uses up ``gots``.
+    """
 
     def __init__(self, wants: Counter[Line], gots: Counter[Line]) -> None:
         self.wants = wants
-        self.free = gots.copy()
+        self.free = gots
         """Printed lines that have no partner yet."""
         self.paired: dict[Line, Counter[Line]] = defaultdict(Counter)
         """How many of a printed line are paired with each expected line."""
