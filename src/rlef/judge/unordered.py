@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 from rlef.judge.tokens import canonical, number, same, tolerant
 
-_LOOKS = (1_000_000, 32)
+_LOOKS = (1_000_000, 16)
 """Looks at words that step 3 may take: so many, and so many for each word of the two outputs."""
 
 _MARGIN = 2e-6
