@@ -141,3 +141,11 @@ def test_exported_problems_come_back_the_same(capsys, tmp_path):
     code, out, _ = call(capsys, "data", "list", str(path))
     assert code == 0 and out.split() == open_split("test").ids()[:5]
     assert call(capsys, "data", "export", "conventions", str(path))[0] == 2
+
+
+def test_show_names_every_output_that_is_right(capsys, tmp_path):
+    test = {"input": "1\n", "output": "a\n", "also": ["b\n", "c"]}
+    path = tmp_path / "set.jsonl"
+    path.write_text(json.dumps({"id": "either", "statement": "Say one.", "public_tests": [test]}) + "\n")
+    code, out, _ = call(capsys, "data", "show", "either", "--data", str(path))
+    assert code == 0 and "  expected: a\n        or: b\n        or: c\n" in out

@@ -1,17 +1,23 @@
 """Comparison against oracles that go another way: Python integers, exact fractions, a regular expression."""
 
+import asyncio
 import re
 from decimal import Decimal
 from fractions import Fraction
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlef.judge.compare import matches
+from rlef.judge.compare import answers, matches
+from rlef.judge.judge import Judge
+from rlef.judge.scripted import ScriptedSandbox
+from rlef.problems.types import Comparison, Problem, TestCase
 
 quick = settings(deadline=None, max_examples=150)
 blank = st.text(" \t\n\r\v\f", min_size=1, max_size=3)
+modes = st.sampled_from(get_args(Comparison))
 words = st.lists(st.text("abcXYZ.,:-", min_size=1, max_size=4), min_size=1, max_size=6)
 
 
@@ -113,13 +119,34 @@ def test_no_number_is_close_to_nan_or_infinity(word, number):
 
 
 @quick
-@given(st.sampled_from(["tokens", "lines", "exact"]), st.binary(max_size=60), st.binary(max_size=60))
+@given(modes, st.binary(max_size=60), st.binary(max_size=60))
 def test_comparison_is_total_reflexive_and_ordered_by_strictness(mode, left, right):
     assert matches(left, left, mode)
+    assert matches(left, right, mode) in (True, False)
     if matches(left, right, "exact"):
-        assert matches(left, right, "lines")
+        assert left == right
     if matches(left, right, "lines"):
         assert matches(left, right, "tokens")
+        assert matches(left, right, "unordered")
+
+
+texts = st.text("aA01. \n", max_size=4) | st.sampled_from(["1.0", "1", "a\nb", "b\na"])
+
+
+@quick
+@given(modes, st.lists(texts, min_size=1, max_size=4), texts)
+def test_a_test_accepts_what_one_of_its_outputs_accepts_whatever_their_order(mode, accepted, got):
+    one_does = any(matches(expected, got.encode(), mode) for expected in accepted)
+    for outputs in (accepted, accepted[::-1]):
+        test = TestCase(input="", output=outputs[0], also=tuple(outputs[1:]))
+        assert answers(test, got.encode(), mode) == one_does
+
+
+def test_outputs_are_accepted_whole_and_not_mixed_line_by_line():
+    test = TestCase(input="", output="1\n2", also=("3\n4",))
+    assert answers(test, b"3\n4\n", "tokens")
+    assert not answers(test, b"1\n4\n", "tokens")
+    assert not answers(test, b"1\n2\n3\n4\n", "unordered")
 
 
 def lines_oracle(text):
@@ -154,3 +181,21 @@ def test_a_hostile_megabyte_is_compared_in_no_time():
         assert not matches(expected, digits[:-1], "tokens")
         assert matches(expected, expected, "tokens")
     assert matches(b"0" + digits, b"+" + digits, "tokens")
+
+
+@pytest.mark.parametrize(
+    "output, accepting",
+    [
+        ("A\nb", {"unordered"}),
+        ("B a", {"deepmind"}),
+        ("b A", {"tokens", "deepmind"}),
+        ("b\nA", {"tokens", "unordered", "lines", "deepmind"}),
+        ("b\nA\n", set(get_args(Comparison))),
+    ],
+)
+def test_the_comparison_of_the_problem_decides_and_reports_are_kept_for_each(output, accepting):
+    judge = Judge(ScriptedSandbox(lambda source, stdin: b"b\nA\n"))
+    tests = (TestCase(input="", output=output),)
+    for mode in get_args(Comparison):
+        problem = Problem(id="p", statement="s", public_tests=tests, comparison=mode)
+        assert asyncio.run(judge.public(problem, "any")).passed == (mode in accepting)

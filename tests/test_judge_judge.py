@@ -298,6 +298,18 @@ def test_a_called_function_is_judged_by_its_value(value, verdict):
     assert report.tests[0].input == "[1, 2]"
 
 
+def test_further_outputs_are_as_right_as_the_first_and_are_not_shown():
+    either = (TestCase(input="1", output="7", also=("x", "2")),)
+    report = asyncio.run(Judge(ScriptedSandbox(double)).public(problem(public_tests=either), "double"))
+    assert report.passed and report.tests[0].expected == "7"
+    tests = (TestCase(input="[1, 2]", output="[2, 1]", also=("[1, 2]",)),)
+    for value, right in ((b"[1, 2]", True), (b"[2, 1]", True), (b"[1, 1]", False), (b"x", False)):
+        judge = Judge(answering(value))
+        assert (
+            asyncio.run(judge.public(call_problem(public_tests=tests), "def add(a, b): ...")).passed is right
+        )
+
+
 def test_a_result_under_another_marker_is_no_result():
     sandbox = ScriptedSandbox(lambda source, stdin: b"\nrlef:00000000000000000000000000000000 3\n")
     report = asyncio.run(Judge(sandbox).public(call_problem(), "def add(a, b): ..."))
@@ -324,5 +336,5 @@ def test_broken_call_problems_are_the_data_s_fault():
         with pytest.raises(DataError, match=message):
             asyncio.run(Judge(sandbox).public(call_problem(**changes), "x"))
     with pytest.raises(DataError, match="not JSON"):
-        tests = cases(("[1]", "(1,)"))
+        tests = (TestCase(input="[1]", output="1", also=("(1,)",)),)
         asyncio.run(Judge(answering(b"1")).public(call_problem(public_tests=tests), "x"))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from rlef.errors import DataError
 from rlef.problems.basics import open_split
 from rlef.problems.jsonl import problem_to_row, read_problems, row_to_problem, write_problems
-from rlef.problems.types import Limits, Problem, Provenance, Solution, TestCase
+from rlef.problems.types import Comparison, Limits, Problem, Provenance, Solution, TestCase
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -18,7 +19,8 @@ JSON = st.recursive(
     max_leaves=5,
 )
 TEXT = st.text(alphabet=st.characters(), max_size=20)  # lone surrogates included
-TESTS = st.lists(st.builds(TestCase, input=TEXT, output=TEXT), min_size=1, max_size=3).map(tuple)
+ALSO = st.lists(TEXT, max_size=2).map(tuple)
+TESTS = st.lists(st.builds(TestCase, input=TEXT, output=TEXT, also=ALSO), min_size=1, max_size=3).map(tuple)
 STDIN = st.builds(
     Problem,
     id=st.text(min_size=1, max_size=9),
@@ -26,7 +28,7 @@ STDIN = st.builds(
     public_tests=TESTS,
     private_tests=TESTS | st.just(()),
     generated_tests=TESTS | st.just(()),
-    comparison=st.sampled_from(["tokens", "exact", "lines"]),
+    comparison=st.sampled_from(get_args(Comparison)),
     limits=st.builds(
         Limits, cpu_s=st.floats(0.1, 9), memory_bytes=st.integers(1, 2**40), output_bytes=st.integers(1)
     ),
@@ -49,7 +51,9 @@ CALL = Problem(
     form="call",
     entry_point="f",
 )
-ROW = {"id": "a", "statement": "s", "public_tests": [{"input": "1", "output": "2"}]}
+TEST = {"input": "1", "output": "2"}
+ROW = {"id": "a", "statement": "s", "public_tests": [TEST]}
+CALLED, CALL_TEST = {"form": "call", "entry_point": "f"}, {"input": "[1]", "output": "2"}
 
 
 @settings(max_examples=150, deadline=None)
@@ -57,6 +61,14 @@ ROW = {"id": "a", "statement": "s", "public_tests": [{"input": "1", "output": "2
 def test_a_problem_survives_its_row_as_text(problem):
     text = json.dumps(problem_to_row(problem))
     assert row_to_problem(json.loads(text)) == problem
+
+
+def test_further_outputs_are_a_list_and_rows_without_them_are_as_before():
+    assert problem_to_row(row_to_problem(ROW)) == ROW
+    more = {**ROW, "public_tests": [{**TEST, "also": ["3", "4"]}]}
+    problem = row_to_problem(more)
+    assert problem.public_tests == (TestCase(input="1", output="2", also=("3", "4")),)
+    assert problem_to_row(problem) == more
 
 
 @pytest.mark.parametrize("name", ["set.jsonl", "set.jsonl.gz"])
@@ -97,6 +109,10 @@ def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
         ({"limits": {"memory_bytes": True}}, "limits.memory_bytes must be a whole number, not true or false"),
         ({"form": "sdtin"}, "did you mean 'stdin'"),
         ({"comparison": "token"}, "did you mean 'tokens'"),
+        ({"comparison": "any_of"}, "comparison must be one of tokens, unordered, lines, exact, deepmind"),
+        ({"public_tests": [{**TEST, "also": "3"}]}, "public_tests[0].also must be a list, not text"),
+        ({"public_tests": [{**TEST, "also": ["3", 4]}]}, "public_tests[0].also[1] must be text, not a whole"),
+        ({**CALLED, "public_tests": [{**CALL_TEST, "also": ["3", "x"]}]}, "also[1] must be JSON"),
         ({"public_tests": []}, "no tests"),
         ({"id": ""}, "id is empty"),
         ({"form": "call"}, "entry_point is missing"),

@@ -151,6 +151,7 @@ def _as_text(problem: Problem) -> str:
     for number, test in enumerate(problem.public_tests, 1):
         parts += ["", f"public test {number}", "  input:    " + visible(test.input.rstrip("\n"))]
         parts += ["  expected: " + visible(test.output.rstrip("\n"))]
+        parts += ["        or: " + visible(output.rstrip("\n")) for output in test.also]
     parts += ["", f"{len(problem.hidden_tests)} hidden tests, {len(problem.solutions)} known solutions"]
     return "\n".join(parts)
 

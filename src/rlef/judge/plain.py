@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from rlef.judge.compare import close
+from rlef.judge.tokens import close
 
 
 class NotPlain(ValueError):

@@ -14,7 +14,7 @@ import signal
 
 from rlef.errors import DataError, SandboxError
 from rlef.judge import call, plain
-from rlef.judge.compare import matches
+from rlef.judge.compare import answers
 from rlef.judge.types import TestReport, Verdict
 from rlef.problems.types import Problem, TestCase
 from rlef.sandbox.types import RunResult, Status
@@ -63,15 +63,16 @@ def judge_error(test: TestCase, error: SandboxError) -> TestReport:
 
 def _answers(problem: Problem, test: TestCase, got: bytes) -> bool:
     if problem.form == "stdin":
-        return matches(test.output, got, problem.comparison)
+        return answers(test, got, problem.comparison)
     try:
-        expected = plain.parse(test.output)
+        expected = [plain.parse(output) for output in (test.output, *test.also)]
     except plain.NotPlain as error:
         raise DataError(f"problem {problem.id}: an expected value is not JSON: {error}") from None
     try:
-        return plain.equal(expected, plain.parse(got))
+        value = plain.parse(got)
     except plain.NotPlain:
         return False
+    return any(plain.equal(right, value) for right in expected)
 
 
 def _ending(run: RunResult) -> str:

@@ -18,7 +18,7 @@ from rlef.config import Config
 from rlef.episode.env import start, step
 from rlef.episode.record import Episode
 from rlef.judge import Judge
-from rlef.judge.compare import matches
+from rlef.judge.compare import answers
 from rlef.judge.types import HiddenReport, PublicReport, TestReport, Verdict
 from rlef.learning.learner import Networks, adamw
 from rlef.learning.sft import sft_update
@@ -70,7 +70,7 @@ def _known(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[Test
             return tuple(
                 TestReport(
                     verdict=Verdict.ACCEPTED
-                    if matches(test.output, out.encode(), problem.comparison)
+                    if answers(test, out.encode(), problem.comparison)
                     else Verdict.WRONG_ANSWER,
                     input=test.input,
                     expected=test.output,

@@ -126,7 +126,9 @@ def _check_call(problem: Problem, where: str) -> None:
         raise DataError(f"{where}: entry_point is missing; a 'call' problem names its function there")
     for group in ("public_tests", "private_tests", "generated_tests"):
         for index, test in enumerate(getattr(problem, group)):
-            for name, text in (("input", test.input), ("output", test.output)):
+            texts = {"input": test.input, "output": test.output}
+            texts |= {f"also[{i}]": text for i, text in enumerate(test.also)}
+            for name, text in texts.items():
                 _check_call_text(text, name, f"{where}: {group}[{index}].{name}")
 
 
@@ -146,7 +148,7 @@ def _plain(value: Any) -> Any:
             for field in dataclasses.fields(value)
             if getattr(value, field.name) != _default(field)
         }
-    if isinstance(value, tuple) and all(dataclasses.is_dataclass(item) for item in value):
+    if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
 

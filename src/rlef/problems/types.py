@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 Form = Literal["stdin", "call"]
 """How a program is tested: text on stdin and stdout, or a function called with arguments."""
 
-Comparison = Literal["tokens", "exact", "lines"]
+Comparison = Literal["tokens", "unordered", "lines", "exact", "deepmind"]
 """How output is held against the expected output; see ``judge.compare``."""
 
 
@@ -25,6 +25,9 @@ class TestCase:
 
     input: str
     output: str
+    """The expected output: the one that feedback shows."""
+    also: tuple[str, ...] = ()
+    """Further outputs that are as right, in the same form as ``output``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
