@@ -14,6 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rlef.runs import METRICS, read_jsonl
+
 CONDITIONS = ("multi_turn", "single_turn", "no_feedback", "random_feedback")
 
 
@@ -45,7 +47,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def minutes(run: Path) -> str:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = list(read_jsonl(run / METRICS))
     return f"{sum(row['time/step'] for row in rows) / 60:.1f} min for {len(rows)} steps"
 
 
@@ -57,7 +59,7 @@ def whole_job(run: Path) -> str:
 
 def curve(run: Path, parts: int = 6) -> str:
     """Solve rate on training episodes, averaged over equal parts of the run."""
-    solved = [json.loads(line)["solved"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    solved = [row["solved"] for row in read_jsonl(run / METRICS)]
     edges = [round(i * len(solved) / parts) for i in range(parts + 1)]
     means = [sum(solved[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
     return " ".join(f"{mean:.2f}" for mean in means)

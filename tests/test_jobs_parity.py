@@ -8,9 +8,8 @@ from rlef.config import load_config
 from rlef.errors import SandboxUnavailable
 from rlef.jobs import open_bench
 from rlef.learning.collate import behaviour_logprobs, pack
-from rlef.learning.train import draw_specs
+from rlef.learning.train import draw_specs, sample
 from rlef.problems.load import load
-from rlef.rollout import roll_out
 
 
 def test_sampler_and_learner_agree_on_episodes_of_the_bundled_model():
@@ -19,19 +18,7 @@ def test_sampler_and_learner_agree_on_episodes_of_the_bundled_model():
     specs = draw_specs(load("conventions", "train"), config, 0)
     try:
         with open_bench(config) as bench:
-            shop = bench.workshop
-            episodes = bench.runner.run(
-                roll_out(
-                    specs,
-                    shop.new_engine(),
-                    shop.codec,
-                    shop.judge,
-                    config.episode,
-                    config.reward,
-                    config.sampling,
-                    max_context=bench.networks.context_length,
-                )
-            )
+            episodes = bench.runner.run(sample(specs, config, bench.workshop))
             assert sum(len(episode.turns) > 1 for episode in episodes) > 5
             for micro in pack(episodes, max_tokens=2048):
                 with torch.no_grad():

@@ -1,34 +1,18 @@
 """Every kind of basics, its programs run in the sandbox: each gets the verdict it declares."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
 
-import rlef.config
-from rlef.errors import SandboxUnavailable
-from rlef.judge.judge import Judge
+from judge_help import certify
 from rlef.problems.basics import KINDS, open_split
 from rlef.problems.types import Limits
-from rlef.sandbox import Sandbox
 
 SAMPLE = {
     # One instance of each kind; another one for each split, and a fresh draw in training.
     "test": [(f"basics/test/{name}/0", 0) for name in list(KINDS)[::2]],
     "train": [(f"basics/train/{name}/3", 5) for name in list(KINDS)[1::2]],
 }
-
-
-def _certify(problems):
-    async def run():
-        async with await Sandbox.open(rlef.config.Sandbox()) as sandbox:
-            judge = Judge(sandbox)
-            return await asyncio.gather(*(judge.certify(problem) for problem in problems))
-
-    try:
-        return [item for found in asyncio.run(run()) for item in found]
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
 
 
 def _sample(split, *notes):
@@ -43,14 +27,14 @@ def _sample(split, *notes):
 def test_reference_wrong_greedy_and_crashing_programs_get_their_verdicts(split):
     problems = _sample(split, "reference", "wrong", "greedy", "crash")
     assert all(len(problem.solutions) == 4 for problem in problems)
-    assert _certify(problems) == []
+    assert certify(problems) == []
 
 
 def test_busy_loops_hit_the_time_limit():
     """One kind in eight, with a lower limit: the loop is the same in all."""
     slow = [replace(problem, limits=Limits(cpu_s=0.1)) for problem in _sample("test", "slow")[::4]]
     assert all(len(problem.solutions) == 1 for problem in slow)
-    assert _certify(slow) == []
+    assert certify(slow) == []
 
 
 def test_a_reference_that_is_swapped_for_a_mistake_is_noticed():
@@ -59,4 +43,4 @@ def test_a_reference_that_is_swapped_for_a_mistake_is_noticed():
         replace(problem, solutions=(replace(problem.solutions[0], verdict="accepted"),))
         for problem in _sample("test", "wrong")
     ]
-    assert {item.problem_id for item in _certify(lying)} == {problem.id for problem in lying}
+    assert {item.problem_id for item in certify(lying)} == {problem.id for problem in lying}

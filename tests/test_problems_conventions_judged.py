@@ -1,38 +1,12 @@
 """Every program of every test problem of conventions, run in the sandbox."""
 
-import asyncio
 from dataclasses import replace
 from random import Random
 
-import pytest
-
-import rlef.config
-from rlef.errors import SandboxUnavailable
-from rlef.judge import Judge
+from judge_help import certify, with_judge
 from rlef.learning.warmstart import OracleJudge
 from rlef.problems.conventions import FAMILIES, draw_problem, open_split
 from rlef.problems.types import Limits
-from rlef.sandbox import Sandbox
-
-NOTES = ("reference", "wrong", "slow", "crashing", "greedy")
-
-
-def with_judge(work):
-    async def run():
-        async with await Sandbox.open(rlef.config.Sandbox()) as sandbox:
-            return await work(Judge(sandbox))
-
-    try:
-        return asyncio.run(run())
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
-
-
-def certify(problems):
-    async def work(judge):
-        return await asyncio.gather(*(judge.certify(problem) for problem in problems))
-
-    return [item for found in with_judge(work) for item in found]
 
 
 def only(problem, notes):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rlef.config import Config
 from rlef.errors import RunError
 from rlef.judge import Judge
-from rlef.learning.train import Figures, torch_threads
+from rlef.learning.train import Figures, learning_threads, torch_threads
 from rlef.learning.warmstart import warm_start
 from rlef.policy.codec import HfChatCodec
 from rlef.policy.networks import build_actor_critic
@@ -32,13 +31,12 @@ def build_tiny(config: Config, out: Path, say: Callable[[str], None]) -> None:
     networks = build_actor_critic(
         build_model(tokenizer, seed=config.seed), tokenizer, lora=config.model.lora, seed=config.seed
     )
-    threads = config.threads or os.cpu_count() or 1
 
     def told(index: int, figures: Figures) -> None:
         if index % 10 == 9:
             say(f"step {index + 1}/{config.warm_start.steps}  loss {figures['loss']:.3f}")
 
-    with asyncio.Runner() as runner, torch_threads(threads):
+    with asyncio.Runner() as runner, torch_threads(learning_threads(config)):
         sandbox = runner.run(Sandbox.open(config.sandbox))
         try:
             codec = HfChatCodec(tokenizer, config.model.system)

@@ -32,7 +32,7 @@ from rlef.evaluation.table import Evaluation, write_evaluation
 from rlef.judge import Judge
 from rlef.learning.checkpoints import latest_checkpoint, latest_step, save_checkpoint, save_final
 from rlef.learning.learner import Learner
-from rlef.learning.train import Figures, Hooks, Workshop, torch_threads, train
+from rlef.learning.train import Figures, Hooks, Workshop, learning_threads, torch_threads, train
 from rlef.learning.warmstart import warm_start
 from rlef.policy.actor_critic import ActorCritic
 from rlef.policy.codec import HfChatCodec
@@ -135,7 +135,7 @@ def open_bench(config: Config) -> Iterator[Bench]:
             decode=codec.decode,
         )
 
-    with asyncio.Runner() as runner, torch_threads(config.threads or os.cpu_count() or 1):
+    with asyncio.Runner() as runner, torch_threads(learning_threads(config)):
         sandbox = runner.run(Sandbox.open(config.sandbox))
         try:
             workshop = Workshop(
@@ -145,7 +145,7 @@ def open_bench(config: Config) -> Iterator[Bench]:
                 learner=learner,
                 new_engine=new_engine,
                 runner=runner,
-                threads=config.threads or os.cpu_count() or 1,
+                threads=learning_threads(config),
             )
             yield Bench(
                 workshop=workshop,
@@ -177,11 +177,11 @@ def _load(config: Config, name: str, split: str) -> ProblemSet:
 def _described(run: Run, bench: Bench, command: str, watcher: Watcher) -> AbstractContextManager[Watcher]:
     """Say what this run is, in its directory and to its trackers, which are then told as ``watcher`` is."""
     if not (run.path / "config.yaml").exists():
-        _describe(run, bench.config, bench, command)
+        _describe(run, bench, command)
     return tracked(watcher, run, bench.config, first=latest_step(run))
 
 
-def _describe(run: Run, config: Config, bench: Bench, command: str) -> None:
+def _describe(run: Run, bench: Bench, command: str) -> None:
     run.write_json(
         "provenance.json",
         {
@@ -199,10 +199,10 @@ def _describe(run: Run, config: Config, bench: Bench, command: str) -> None:
             "model": bench.model_name,
             "chat_fingerprint": bench.codec.fingerprint,
             "sandbox": bench.notes,
-            "seed": config.seed,
+            "seed": bench.config.seed,
         },
     )
-    run.write("config.yaml", dump_config(config))
+    run.write("config.yaml", dump_config(bench.config))
 
 
 def _git_revision() -> str | None:

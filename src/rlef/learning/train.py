@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ def train(config: Config, run: Run, problems: ProblemSet, shop: Workshop, hooks:
         specs = draw_specs(problems, config, step)
         with torch_threads(config.sampling.threads):
             waits: list[float] = []
-            episodes = shop.runner.run(_sample(specs, config, shop, waits.append))
+            episodes = shop.runner.run(sample(specs, config, shop, waits.append))
         sampled = time.perf_counter()
         check_judge(episodes, config.max_judge_errors)
         with torch_threads(shop.threads):
@@ -157,9 +158,13 @@ def _foreign(
     return problems.get(Random(f"{config.seed}/foreign/{position}").choice(others))
 
 
-async def _sample(
-    specs: Sequence[RolloutSpec], config: Config, shop: Workshop, on_wait: Callable[[float], None]
+async def sample(
+    specs: Sequence[RolloutSpec],
+    config: Config,
+    shop: Workshop,
+    on_wait: Callable[[float], None] | None = None,
 ) -> list[Episode]:
+    """The episodes of a step, written by the policy as it is now. ``on_wait``: see ``roll_out``."""
     return await roll_out(
         specs,
         shop.new_engine(),
@@ -208,6 +213,11 @@ def check_judge(episodes: Sequence[Episode], limit: float) -> None:
             f"the judge failed on {dropped} of {len(episodes)} episodes; `rlef doctor` says what is wrong "
             f"with the sandbox, max_judge_errors={limit:g} is the share that is put up with"
         )
+
+
+def learning_threads(config: Config) -> int:
+    """Torch threads while learning: ``threads``, or one for each CPU."""
+    return config.threads or os.cpu_count() or 1
 
 
 @contextmanager
