@@ -327,11 +327,11 @@ def test_a_floor_that_cannot_be_had_is_an_error_that_says_how(monkeypatch: pytes
 
 
 def test_a_slot_that_fails_a_canary_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rlef.sandbox import supervisor
+    from rlef.sandbox import canary
     from rlef.sandbox.canary import Canary
 
     broken = Canary("made up", "print(1)", [b""], RunLimits(), lambda results: "the sky is down")
-    monkeypatch.setattr(supervisor, "CANARIES", (*supervisor.CANARIES, broken))
+    monkeypatch.setattr(canary, "CANARIES", (*canary.CANARIES, broken))
     with pytest.raises(SandboxUnavailable, match="the sky is down"):
         asyncio.run(Sandbox.open(rlef.config.Sandbox(slots=1)))
 

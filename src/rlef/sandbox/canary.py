@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
 _ATTACKS = """
@@ -35,7 +36,7 @@ def network():
     _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
 
 def outside():
-    return bool(set(os.listdir("/")) - {os.__file__.split("/")[1], "dev"})
+    return bool(set(os.listdir("/")) - {os.__file__.split("/")[1], "dev", *SHOWN})
 
 def descriptors():
     for fd in range(3, 64):
@@ -118,8 +119,25 @@ def _tell(result: RunResult) -> str:
     return f"{result.status}, exit code {result.exit_code}, signal {result.signal} {last}".rstrip()
 
 
+def canaries_for(profile: Profile) -> tuple[Canary, ...]:
+    """What a slot of ``profile`` must pass. All of them are Python: the zygote is, in every slot."""
+    return CANARIES if profile is PYTHON else (_attacks(profile), *CANARIES[1:])
+
+
+def _attacks(profile: Profile) -> Canary:
+    shown = {inside.split("/")[1] for _, inside in profile.visible}
+    if profile.work_bytes:
+        shown.add("work")
+    lines = _ATTACKS.splitlines(keepends=True)
+    if profile.processes:
+        lines = [line for line in lines if line != 'attempt("fork", fork)\n']
+    return Canary(
+        "attacks", f"SHOWN = {sorted(shown)}\n{''.join(lines)}", [b""], RunLimits(cpu_s=2.0), _judge_attacks
+    )
+
+
 CANARIES = (
-    Canary("attacks", _ATTACKS, [b""], RunLimits(cpu_s=2.0), _judge_attacks),
+    _attacks(PYTHON),
     Canary("honest", _HONEST, [b"40 2", b"3\n4\n"], RunLimits(), _judge_honest),
     Canary("cpu", "while True: pass", [b""], RunLimits(cpu_s=0.02), _expect(Status.CPU_LIMIT)),
     Canary(

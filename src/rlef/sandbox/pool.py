@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 import rlef.config
 from rlef.errors import SandboxError, SandboxUnavailable
-from rlef.sandbox import cgroups
+from rlef.sandbox import bundle, cgroups
 from rlef.sandbox.doctor import unavailable
-from rlef.sandbox.slot import Delivery, Job
+from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.profile import PYTHON_FILES
 from rlef.sandbox.supervisor import BootError, Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
 
@@ -52,9 +54,21 @@ class Sandbox:
         return cls(supervisor, len(_cpus(config)))
 
     async def run(
-        self, source: str, stdins: Sequence[bytes], limits: RunLimits
+        self,
+        source: str,
+        stdins: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        files: Sequence[Mapping[str, bytes]] | None = None,
+        arguments: Sequence[str] = (),
+        collect: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[RunResult, None]:
         """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
+
+        With ``files`` (one mapping of name to content for each of ``stdins``) the program
+        finds them in its working directory, may write there, and gets ``arguments`` as
+        ``sys.argv[1:]``. ``collect`` names files to bring back in ``RunResult.files``, and the most
+        bytes to take of each.
 
         A program that does not compile yields one COMPILE_ERROR result and no more. Closing
         the iterator early stops the program and frees the slot. Raises ``SandboxError`` if
@@ -68,6 +82,13 @@ class Sandbox:
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
         job = _job(source, stdins, limits, deliver)
+        collect = collect or {}
+        if files is not None:
+            if len(files) != len(stdins):
+                raise ValueError(f"{len(files)} mappings of files for {len(stdins)} inputs")
+            job.profile = PYTHON_FILES
+            job.inward = [bundle.inward(some, arguments, collect) for some in files]
+            job.outward_bytes = bundle.most(collect)
         self._supervisor.submit(job)
         over = False
         try:
@@ -75,7 +96,7 @@ class Sandbox:
                 item = await arrived.get()
                 over = not isinstance(item, RunResult)
                 if isinstance(item, RunResult):
-                    yield item
+                    yield item if files is None else replace(item, files=bundle.outward(item.outward))
                 elif item is not None:
                     raise item
         finally:

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 
 from rlef.errors import SandboxError
 from rlef.sandbox import cgroups, memory
+from rlef.sandbox.job import Job, wall_limit
+from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.status import Ending, classify, file_limit
-from rlef.sandbox.types import Rung, RunLimits, RunResult
+from rlef.sandbox.types import Rung, RunResult
 from rlef.sandbox.zygote import protocol
-from rlef.sandbox.zygote.protocol import Kind, Reason, Stage
+from rlef.sandbox.zygote.protocol import Kind, Mode, Reason, Stage
 
 _MAIN = Path(__file__).with_name("zygote") / "__main__.py"
 _NOBODY = 65534
@@ -48,24 +49,6 @@ class Phase(Enum):
     STOPPING = auto()
 
 
-Delivery = RunResult | Exception | None
-"""A result, or the exception that ended the run, or None for its regular end."""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One program to run on ``stdins``. ``deliver`` is called in the supervisor's thread."""
-
-    source: bytes
-    stdins: Sequence[bytes]
-    limits: RunLimits
-    deliver: Callable[[Delivery], None]
-    cancelled: bool = False
-    sent: int = 0
-    received: int = 0
-    outputs: deque[tuple[int, int]] = field(default_factory=deque)
-
-
 def interpreter() -> str:
     """The real Python binary: not a virtual environment's link, not a version manager's shim."""
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
@@ -81,15 +64,18 @@ def jail_uid() -> int:
     return _NOBODY if any(first <= _NOBODY < first + count for first, _, count in rows) else 0
 
 
-def wall_limit(limits: RunLimits) -> float:
-    """Seconds after which a sleeping program is stopped."""
-    return limits.wall_s if limits.wall_s is not None else max(10.0, 8 * limits.cpu_s)
-
-
 class Slot:
     """One zygote, pinned to ``cpu``. Raises ``OSError`` if it can't even be started."""
 
-    def __init__(self, cpu: int, places: cgroups.Places | None, *, probing: bool = False) -> None:
+    def __init__(
+        self,
+        cpu: int,
+        places: cgroups.Places | None,
+        *,
+        profile: Profile = PYTHON,
+        probing: bool = False,
+    ) -> None:
+        self.profile = profile
         self.phase = Phase.BOOTING
         self.job: Job | None = None
         self.runs = 0
@@ -108,19 +94,39 @@ class Slot:
             with theirs:
                 self._log = memory.output_file("rlef-slot")
                 self.group = cgroups.Group(places, next(_numbers)) if places else None
-                self.process = self._start(theirs.fileno(), cpu, probing)
+                self.process = self._start(theirs.fileno())
             if self.group:
                 self.group.attach(self.process.pid)
-            self.sock.send(b"go")
+            self.sock.send(json.dumps(self._spec(cpu, probing)).encode())
         except OSError:
             self.kill()
             self.bury()
             raise
 
-    def _start(self, fd: int, cpu: int, probing: bool) -> subprocess.Popen[bytes]:
-        words = [fd, cpu, os.getpid(), jail_uid(), int(probing)]
+    def _spec(self, cpu: int, probing: bool) -> dict[str, object]:
+        """What ``zygote.boot`` wants to know."""
+        profile = self.profile
+        grants = {
+            "work": profile.work_bytes > 0,
+            "execute": profile.execute,
+            "processes": profile.processes,
+        }
+        return {
+            "cpu": cpu,
+            "parent": os.getpid(),
+            "uid": jail_uid(),
+            "probing": probing,
+            "visible": profile.visible,
+            "work_bytes": profile.work_bytes,
+            "grants": [name for name, granted in grants.items() if granted],
+        }
+
+    def _start(self, fd: int) -> subprocess.Popen[bytes]:
+        profile = self.profile
+        words = [str(fd), " ".join(profile.preload), ":".join(profile.import_paths)]
         # -I would ignore PYTHONHASHSEED; with an environment of our making these do the same.
-        command = [interpreter(), "-P", "-s", "-S", "-B", str(_MAIN), *map(str, words)]
+        binary = os.path.realpath(profile.interpreter) if profile.interpreter else interpreter()
+        command = [binary, "-P", "-s", "-S", "-B", str(_MAIN), *words]
         # Symbols bound at the start need not be looked up, and their pages copied, in every test.
         environment = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}
         if libraries := os.environ.get("LD_LIBRARY_PATH"):
@@ -165,6 +171,11 @@ class Slot:
             self.group.limit(limits.memory_bytes + limits.output_bytes + limits.stderr_bytes)
         count = min(len(job.stdins), protocol.WINDOW)
         factor = 4 if self.group else 1
+        mode = job.mode
+        if mode is None:
+            again = (len(job.stdins) - 1) * (len(job.source) + _EMPTY_SOURCE)
+            mode = Mode.APART if again > _APART_FROM else Mode.HERE
+        heads = 2 if job.executable >= 0 else 1
         head = protocol.RUN.pack(
             Kind.RUN,
             self._run,
@@ -173,12 +184,14 @@ class Slot:
             int(limits.cpu_s * 1e9),
             int(wall_limit(limits) * 1e9),
             self._base[0] + factor * limits.memory_bytes + _BIG_STACK,
-            file_limit(limits),
-            (len(job.stdins) - 1) * (len(job.source) + _EMPTY_SOURCE) > _APART_FROM,
+            max(file_limit(limits), job.outward_bytes),
+            mode,
+            heads,
+            3 if job.inward is None else 5,
         )
         source = memory.sealed_file(job.source, "source")
         try:
-            self._send_tests(head, [source], count)
+            self._send_tests(head, [source, job.executable][:heads], count)
         finally:
             os.close(source)
 
@@ -196,16 +209,27 @@ class Slot:
         assert job is not None
         inputs: list[int] = []
         try:
-            for stdin in job.stdins[job.sent : job.sent + count]:
-                inputs.append(memory.sealed_file(stdin, "stdin"))
-                job.outputs.append((memory.output_file("stdout"), memory.output_file("stderr")))
-                fds = [*fds, inputs[-1], *job.outputs[-1]]
+            for index in range(job.sent, job.sent + count):
+                fds = [*fds, *self._test_files(job, index, inputs)]
             socket.send_fds(self.sock, [head], fds)
             job.sent += count
         finally:
             memory.close_all(inputs)
         patience = 10 * wall_limit(job.limits) + _BOOT_S
         self.deadline = time.monotonic() + patience
+
+    def _test_files(self, job: Job, index: int, inputs: list[int]) -> list[int]:
+        """Descriptors of one test; those that can be closed once sent are added to ``inputs``."""
+        inputs.append(memory.sealed_file(job.stdins[index], "stdin"))
+        outputs = [memory.output_file(name) for name in ("stdout", "stderr")]
+        if job.inward is None:
+            job.outputs.append((*outputs,))
+            return [inputs[-1], *outputs]
+        stdin = inputs[-1]
+        outputs.append(memory.output_file("outward"))
+        job.outputs.append((*outputs,))
+        inputs.append(memory.sealed_file(job.inward[index], "inward"))
+        return [stdin, *outputs[:2], inputs[-1], outputs[2]]
 
     def stop(self) -> None:
         """Ask the zygote to drop the run. Raises ``OSError``."""
@@ -228,13 +252,14 @@ class Slot:
             return None
         if kind == Kind.FAILED and stage != Stage.COMPILING:
             raise SandboxError(f"a slot failed in a run: {self.log() or 'no message'}")
-        out, err = job.outputs.popleft()
+        out, err, *back = files = job.outputs.popleft()
         job.received += 1
         try:
             stdout = memory.head(out, job.limits.output_bytes + 1)
             stderr, stderr_size = memory.tail(err, max(job.limits.stderr_bytes, 64))
+            outward = memory.head(back[0], job.outward_bytes) if back else b""
         finally:
-            memory.close_all([out, err])
+            memory.close_all(files)
         ending = Ending(
             stage=Stage(stage),
             reason=Reason(reason),
@@ -249,12 +274,13 @@ class Slot:
         )
         self.deadline = time.monotonic() + 10 * wall_limit(job.limits) + _BOOT_S
         last = stage != Stage.RUNNING or job.received == len(job.stdins)
-        return classify(ending, job.limits, self.rung, self._base[1]), last
+        result = classify(ending, job.limits, self.rung, self._base[1])
+        return (replace(result, outward=outward) if outward else result), last
 
     def end(self) -> None:
         """Forget the run and free its descriptors."""
         if self.job:
-            memory.close_all([fd for pair in self.job.outputs for fd in pair])
+            memory.close_all([fd for files in self.job.outputs for fd in files])
             self.job.outputs.clear()
         self.job, self.phase = None, Phase.IDLE
 

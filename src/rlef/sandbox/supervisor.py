@@ -6,6 +6,9 @@ slot to the next run by itself, and only posts results outward. Commands come in
 deque and an eventfd. The clocks of a running test are watched one level further down, in
 the slot's own process; the deadlines here catch a slot that has gone silent.
 
+A place is a CPU. It runs one program at a time, and holds a slot of each profile that it was
+asked for: the plain Python slot from the start, the others booted when a job first wants one.
+
 The thread is the parent of the slots' launchers, and they die with it: so a trainer that is
 killed leaves no process.
 """
@@ -23,13 +26,17 @@ from concurrent.futures import Future
 
 from rlef.errors import SandboxError
 from rlef.sandbox import cgroups
-from rlef.sandbox.canary import CANARIES
-from rlef.sandbox.slot import Delivery, Job, Phase, Slot
+from rlef.sandbox.canary import canaries_for
+from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.profile import PYTHON, Profile
+from rlef.sandbox.slot import Phase, Slot
 from rlef.sandbox.types import Rung, RunResult
 
 _PATIENCE = 5
 """Slots that may fail to boot, one after another, before the supervisor gives up."""
 _RETRY_S = 0.2
+_PROFILES_MOST = 4
+"""Slots that a place holds; the one used longest ago goes first."""
 
 
 class BootError(SandboxError):
@@ -40,23 +47,41 @@ class BootError(SandboxError):
         self.steps = steps
 
 
-class Supervisor:
-    """Runs jobs on one slot for each of ``cpus``."""
+class Place:
+    """A CPU and its slots, the one used last at the end. At most one of them is not idle."""
 
-    def __init__(self, cpus: Sequence[int], *, recycle: int, places: cgroups.Places | None) -> None:
+    def __init__(self, cpu: int) -> None:
+        self.cpu = cpu
+        self.slots: dict[Profile, Slot] = {}
+
+    @property
+    def free(self) -> bool:
+        """True if a program can start here."""
+        return all(slot.phase is Phase.IDLE for slot in self.slots.values())
+
+
+class Supervisor:
+    """Runs jobs on one place for each of ``cpus``."""
+
+    def __init__(
+        self, cpus: Sequence[int], *, recycle: int, places: cgroups.Places | None, home: Profile = PYTHON
+    ) -> None:
         self.opened: Future[None] = Future()
         """Done when every slot has proved itself; fails with ``BootError`` or ``OSError``."""
         self.closed: Future[None] = Future()
         self.rung = Rung.L3 if places else Rung.L2
-        self._cpus, self._recycle, self._places = list(cpus), recycle, places
+        self._recycle, self._groups = recycle, places
+        self._home = home
+        self._places = [Place(cpu) for cpu in cpus]
         self._commands: deque[Callable[[], None]] = deque()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._slots: dict[Slot, int] = {}
+        self._slots: dict[Slot, Place] = {}
         self._waiting: deque[Job] = deque()
-        self._vacant: list[int] = []
+        self._retry_at = 0.0
+        self._unbootable: dict[Profile, int] = {}
         self._failures = 0
         self._broken: Exception | None = None
         self._closing = False
@@ -98,8 +123,8 @@ class Supervisor:
     def _main(self) -> None:
         error: Exception = SandboxError("the sandbox is closed")
         try:
-            for cpu in self._cpus:
-                self._boot(cpu)
+            for place in self._places:
+                self._boot(place, self._home)
             while not self._closing:
                 self._fill()
                 self._turn()
@@ -111,8 +136,8 @@ class Supervisor:
     def _turn(self) -> None:
         now = time.monotonic()
         soonest = min((s.deadline for s in self._slots if s.phase is not Phase.IDLE), default=now + 60)
-        if self._vacant:
-            soonest = now + _RETRY_S
+        if self._retry_at:
+            soonest = min(soonest, self._retry_at)
         for key, _ in self._selector.select(max(0.0, soonest - now)):
             if key.data is None:
                 os.eventfd_read(self._wake)
@@ -125,20 +150,25 @@ class Supervisor:
             self._fail(slot, SandboxError("a slot has gone silent"))
         self._dispatch()
 
-    def _boot(self, cpu: int) -> None:
-        slot = Slot(cpu, self._places)
-        self._slots[slot] = cpu
+    def _boot(self, place: Place, profile: Profile) -> None:
+        slot = Slot(place.cpu, self._groups, profile=profile)
+        place.slots[profile] = slot
+        self._slots[slot] = place
         self._selector.register(slot.sock, selectors.EVENT_READ, slot)
 
     def _fill(self) -> None:
-        """Start slots in the places of those that went."""
-        while self._vacant:
+        """Start slots of the home profile in the places of those that went."""
+        if time.monotonic() < self._retry_at:
+            return
+        self._retry_at = 0.0
+        for place in self._places:
+            if self._home in place.slots or not place.free:
+                continue
             try:
-                self._boot(self._vacant[-1])
+                self._boot(place, self._home)
             except OSError as error:
+                self._retry_at = time.monotonic() + _RETRY_S
                 self._give_up_after_some(error)
-                return  # and try again after a while
-            self._vacant.pop()
 
     def _give_up_after_some(self, error: Exception) -> None:
         self._failures += 1
@@ -179,13 +209,15 @@ class Supervisor:
 
     def _prove(self, slot: Slot) -> None:
         """Run the next canary on the slot, or declare it ready."""
-        if slot.proofs == len(CANARIES):
+        canaries = canaries_for(slot.profile)
+        if slot.proofs == len(canaries):
             slot.runs, slot.phase, slot.proven = 0, Phase.IDLE, True
             self._failures = 0
+            self._unbootable.pop(slot.profile, None)
             if all(s.phase is Phase.IDLE for s in self._slots) and not self.opened.done():
                 self.opened.set_result(None)
             return
-        canary = CANARIES[slot.proofs]
+        canary = canaries[slot.proofs]
         slot.proofs += 1
         results: list[RunResult] = []
 
@@ -197,16 +229,54 @@ class Supervisor:
             elif item is None:
                 self._prove(slot)
 
-        slot.begin(Job(canary.source.encode(), canary.stdins, canary.limits, deliver))
+        slot.begin(Job(canary.source.encode(), canary.stdins, canary.limits, deliver, slot.profile))
 
     def _dispatch(self) -> None:
-        free = [slot for slot in self._slots if slot.phase is Phase.IDLE]
-        while free and self._waiting:
-            slot, job = free.pop(0), self._waiting.popleft()
-            try:
-                slot.begin(job)
-            except OSError as error:
-                self._fail(slot, error)
+        """Give waiting jobs to free places, in order; boot the slots that they lack."""
+        booting = [slot.profile for slot in self._slots if slot.phase is Phase.BOOTING]
+        passed: deque[Job] = deque()
+        while self._waiting and any(place.free for place in self._places):
+            job = self._waiting.popleft()
+            ready = [p for p in self._places if p.free and job.profile in p.slots]
+            if ready:
+                self._begin(ready[0], job)
+                continue
+            passed.append(job)
+            if job.profile in booting:
+                booting.remove(job.profile)  # that slot will be this job's
+            else:
+                self._boot_for(job)
+        self._waiting.extendleft(reversed(passed))
+
+    def _begin(self, place: Place, job: Job) -> None:
+        slot = place.slots.pop(job.profile)
+        place.slots[job.profile] = slot  # now the last
+        try:
+            slot.begin(job)
+        except OSError as error:
+            self._fail(slot, error)
+
+    def _boot_for(self, job: Job) -> None:
+        """Start a slot of the job's profile in the free place that has the fewest."""
+        place = min((p for p in self._places if p.free), key=lambda p: len(p.slots))
+        if len(place.slots) >= _PROFILES_MOST:
+            self._replace(next(slot for profile, slot in place.slots.items() if profile != self._home))
+        try:
+            self._boot(place, job.profile)
+        except OSError as error:
+            self._unbooted(job.profile, error)
+
+    def _unbooted(self, profile: Profile, error: Exception) -> None:
+        """After some failures, tell those who wait for a slot of this profile."""
+        failures = self._unbootable.get(profile, 0) + 1
+        self._unbootable[profile] = failures
+        if failures < _PATIENCE and not isinstance(error, BootError):
+            self._retry_at = time.monotonic() + _RETRY_S
+            return
+        del self._unbootable[profile]
+        for job in [job for job in self._waiting if job.profile == profile]:
+            self._waiting.remove(job)
+            job.deliver(BootError(f"no slot for {profile.name}: {_one_line(error)}", {}))
 
     def _accept(self, job: Job) -> None:
         if self._broken:
@@ -229,14 +299,16 @@ class Supervisor:
             self.opened.set_exception(failure)
             self._closing = True
             return
-        if booting:
+        if booting and slot.profile == self._home:
             self._give_up_after_some(error)
         if job and not booting and not job.cancelled:
             job.deliver(SandboxError(_one_line(error)))
         self._replace(slot)
+        if booting and slot.profile != self._home:
+            self._unbooted(slot.profile, error)
 
     def _replace(self, slot: Slot) -> None:
-        self._vacant.append(self._slots.pop(slot))
+        del self._slots.pop(slot).slots[slot.profile]
         self._selector.unregister(slot.sock)
         slot.kill()
         slot.bury()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -57,6 +58,10 @@ class RunResult:
     peak_bytes: int = 0
     """Peak resident set of the process, in bytes."""
     rung: Rung = Rung.L2
+    outward: bytes = b""
+    """What came back beside stdout: the results of calls, or a bundle of files."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Files that the program left and that were asked for."""
 
     @property
     def ok(self) -> bool:

@@ -11,6 +11,6 @@ if __name__ == "__main__":
     # At the end of the path: a neighbour called types.py must not hide the library's.
     sys.path.append(__file__.rsplit("/", 2)[0])
     boot = importlib.import_module("zygote.boot")
-    boot.preimport()
+    boot.preimport(*sys.argv[2:4])
     os.register_at_fork = register
     boot.main()

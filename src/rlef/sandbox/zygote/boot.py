@@ -11,7 +11,7 @@ A step that fails ends the boot with a report of the steps so far; in probe mode
 tried as well, so that ``rlef doctor`` can show the whole table.
 """
 
-# ruff: noqa: PTH102, PTH103, PTH112, PTH120, PTH123, SIM905
+# ruff: noqa: PTH102, PTH103, PTH112, PTH114, PTH115, PTH120, PTH123, PTH211, SIM905
 # (pathlib would sit in the memory of every fork; the list of modules reads better as words)
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from __future__ import annotations
 import _socket
 import contextlib
 import gc
+import json
 import mmap
 import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from . import kernel, landlock, program, seccomp, serve
+from . import files, kernel, landlock, program, seccomp, serve
 
 # Loaded once, so that a test that imports them pays nothing. Each costs every fork a little
 # (benchmarks/sandbox_fork.py --imports shows how much); what is not here is read on demand.
@@ -45,6 +46,12 @@ _NAMESPACES = (
     ("pid namespace", kernel.CLONE_NEWPID),
 )
 _MASKED = ("site-packages", "dist-packages")
+_SPEC_BYTES = 65536
+_PLAIN = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+_WORK_RIGHTS = (
+    landlock.READ_FILE | landlock.READ_DIR | landlock.WRITE_FILE | landlock.REMOVE_DIR | landlock.REMOVE_FILE
+    | landlock.MAKE_DIR | landlock.MAKE_REG | landlock.REFER | landlock.TRUNCATE
+)  # fmt: skip
 
 
 class Boot:
@@ -73,13 +80,13 @@ class Boot:
 
 def main() -> NoReturn:
     """Boot and serve."""
-    fd, cpu, parent, uid, probing = (int(word) for word in sys.argv[1:6])
-    boot = Boot(_socket.socket(fileno=fd), bool(probing))
+    ctl = _socket.socket(fileno=int(sys.argv[1]))
     stdlib = os.path.dirname(os.__file__)
-    boot.ctl.recv(16)  # go: the supervisor has put us into the slot's cgroup
+    spec = json.loads(ctl.recv(_SPEC_BYTES))  # it comes when we are in the slot's cgroup
+    boot, uid, parent = Boot(ctl, spec["probing"]), spec["uid"], spec["parent"]
     os.environ.clear()
     os.umask(0o022)
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, {spec["cpu"]})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         _write("/proc/self/oom_score_adj", "500")
@@ -97,7 +104,7 @@ def main() -> NoReturn:
         boot.ctl.send(b"zygote %d" % pid)
         boot.ctl.close()
         os._exit(os.waitpid(pid, 0)[1] != 0)
-    _zygote(boot, stdlib)
+    _zygote(boot, stdlib, spec)
 
 
 def _become(uid: int) -> None:
@@ -119,19 +126,17 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _zygote(boot: Boot, stdlib: str) -> NoReturn:
+def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any]) -> NoReturn:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     with open("/proc/self/statm") as file:
         vsize, rss = (int(pages) * mmap.PAGESIZE for pages in file.read().split()[:2])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    boot.step("read-only root", lambda: _build_root(stdlib))
+    boot.step("read-only root", lambda: _build_root(stdlib, spec))
     boot.step("limits", program.set_common_limits)
     boot.step("capabilities", _drop_capabilities)
     boot.step("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
-    rights = landlock.READ_FILE | landlock.READ_DIR
-    null = ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE)
-    boot.step("landlock", lambda: landlock.restrict([(stdlib, rights), null]))
-    boot.step("seccomp", seccomp.load)
+    boot.step("landlock", lambda: landlock.restrict(_allowed(stdlib, spec)))
+    boot.step("seccomp", lambda: seccomp.load(spec["grants"]))
     page = mmap.mmap(-1, mmap.PAGESIZE)
     server = serve.Server(boot.ctl, page)
     _forget_ourselves()
@@ -142,16 +147,33 @@ def _zygote(boot: Boot, stdlib: str) -> NoReturn:
     server.serve()
 
 
-def preimport() -> None:
-    """Import what tests may want, while root's rights and the host's libraries are there."""
+def preimport(modules: str, paths: str) -> None:
+    """Import what tests may want, while root's rights and the host's libraries are there.
+
+    ``modules`` is words, ``paths`` where to look for them, with colons between.
+    """
     for name in PREIMPORTED:
         with contextlib.suppress(ImportError):
             __import__(name)
+    if modules:
+        sys.path += paths.split(":")
+        for name in modules.split():
+            __import__(name)
+        del sys.path[-len(paths.split(":")) :]
     sys.modules["random"].seed(0)  # a program that uses random must repeat
     program.add_site_builtins()
 
 
-def _build_root(stdlib: str) -> None:
+def _allowed(stdlib: str, spec: dict[str, Any]) -> list[tuple[str, int]]:
+    """Landlock's rules: paths and the rights on and below them."""
+    look = landlock.READ_FILE | landlock.READ_DIR
+    rules = [(stdlib, look), ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE)]
+    shown = look | landlock.EXECUTE if "execute" in spec["grants"] else look
+    rules += [(inside, shown) for _, inside in spec["visible"] if not os.path.islink(inside)]
+    return [*rules, (files.WORK, _WORK_RIGHTS)] if spec["work_bytes"] else rules
+
+
+def _build_root(stdlib: str, spec: dict[str, Any]) -> None:
     # Any directory serves as the mount point; /proc exists, and is done with by now.
     root = "/proc"
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
@@ -163,6 +185,12 @@ def _build_root(stdlib: str) -> None:
     for name in _MASKED:
         if os.path.isdir(hidden := f"{root}{stdlib}/{name}"):
             kernel.mount("tmpfs", hidden, "tmpfs", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    for outside, inside in spec["visible"]:
+        _show(outside, root + inside)
+    if spec["work_bytes"]:
+        os.mkdir(root + files.WORK)
+        size = f"mode=755,size={spec['work_bytes']},nr_inodes=10000"
+        kernel.mount("tmpfs", root + files.WORK, "tmpfs", _PLAIN, size)
     os.mkdir(root + "/dev")
     _write(root + "/dev/null", "")
     kernel.mount("/dev/null", root + "/dev/null", flags=kernel.MS_BIND)
@@ -171,6 +199,21 @@ def _build_root(stdlib: str) -> None:
     kernel.pivot_root_here()
     os.chdir("/")
     kernel.sethostname("sandbox")
+
+
+def _show(outside: str, inside: str) -> None:
+    """Bind a file or directory of the host, read-only; a symbolic link is made again."""
+    os.makedirs(os.path.dirname(inside), exist_ok=True)
+    if os.path.islink(outside):
+        os.symlink(os.readlink(outside), inside)
+        return
+    if os.path.isdir(outside):
+        os.makedirs(inside, exist_ok=True)
+    else:
+        _write(inside, "")
+    kernel.mount(outside, inside, flags=kernel.MS_BIND | kernel.MS_REC)
+    attributes = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
+    kernel.mount_setattr(inside, attributes, below=True)
 
 
 def _drop_capabilities() -> None:

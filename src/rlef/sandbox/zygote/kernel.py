@@ -9,8 +9,8 @@ MACHINE = os.uname().machine
 
 # Numbers that differ; those above 424 are the same on every architecture.
 _NUMBERS: dict[str, dict[str, int]] = {
-    "x86_64": {"clone": 56, "capset": 126, "pivot_root": 155},
-    "aarch64": {"clone": 220, "capset": 91, "pivot_root": 41},
+    "x86_64": {"clone": 56, "capset": 126, "pivot_root": 155, "execveat": 322},
+    "aarch64": {"clone": 220, "capset": 91, "pivot_root": 41, "execveat": 281},
 }
 NUMBERS = {
     "close_range": 436,
@@ -43,6 +43,7 @@ MNT_DETACH = 2
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV, ATTR_NOEXEC = 1, 2, 4, 8
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
+AT_EMPTY_PATH = 0x1000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -153,11 +154,24 @@ def capset(mask: int) -> None:
     syscall("capset", _CAP_HEADER, _capabilities(mask))
 
 
-_close_args = (_long(NUMBERS["close_range"]), _long(3), _long(0xFFFFFFFF), _null)
+_nr_close = _long(NUMBERS["close_range"])
+_last = _long(0xFFFFFFFF)
 _capset_args = (_long(NUMBERS.get("capset", -1)), ctypes.byref(_CAP_HEADER), ctypes.byref(_capabilities(0)))
 
 
-def seal() -> None:
-    """Close all but stdin, stdout and stderr and give up every capability."""
-    _check(_libc.syscall(*_close_args))
+def seal(first: int = 3) -> None:
+    """Close the descriptors from ``first`` on and give up every capability."""
+    _check(_libc.syscall(_nr_close, _long(first), _last, _null))
     _check(_libc.syscall(*_capset_args))
+
+
+def execute(fd: int, arguments: list[str], environment: dict[str, str]) -> None:
+    """Execute the file behind a descriptor; does not return. Raises ``OSError``."""
+    pairs = [f"{name}={value}" for name, value in environment.items()]
+    argv, envp = _strings(arguments), _strings(pairs)
+    syscall("execveat", fd, ctypes.c_char_p(b""), argv, envp, AT_EMPTY_PATH)
+
+
+def _strings(texts: list[str]) -> ctypes.Array[ctypes.c_char_p]:
+    """A null-terminated array of strings."""
+    return (ctypes.c_char_p * (len(texts) + 1))(*[os.fsencode(text) for text in texts], None)

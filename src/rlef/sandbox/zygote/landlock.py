@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 from . import kernel
 
-READ_FILE, WRITE_FILE, READ_DIR = 1 << 2, 1 << 1, 1 << 3
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, REFER, TRUNCATE = (
+    1 << 4,
+    1 << 5,
+    1 << 7,
+    1 << 8,
+    1 << 13,
+    1 << 14,
+)
+_NEWER = {REFER: 2, TRUNCATE: 3}
+"""Rights that exist from an ABI version on."""
 _FS_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}
 """ABI version to the number of file rights that it knows."""
 _RULE_PATH_BENEATH = 1
@@ -34,13 +44,15 @@ def ruleset(abi: int) -> bytes:
 
 def restrict(allowed: Sequence[tuple[str, int]]) -> None:
     """Deny everything but ``allowed``: pairs of a path and the rights on and below it."""
-    attributes = ruleset(version())
+    abi = version()
+    attributes = ruleset(abi)
+    unknown = sum(right for right, since in _NEWER.items() if abi < since)
     rules = kernel.syscall("landlock_create_ruleset", ctypes.c_char_p(attributes), len(attributes), 0)
     try:
         for path, rights in allowed:
             place = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
-                rule = ctypes.c_char_p(struct.pack("=Qi", rights, place))
+                rule = ctypes.c_char_p(struct.pack("=Qi", rights & ~unknown, place))
                 kernel.syscall("landlock_add_rule", rules, _RULE_PATH_BENEATH, rule, 0)
             finally:
                 os.close(place)

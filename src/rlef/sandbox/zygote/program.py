@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import gc
+import json
 import linecache
 import mmap
 import os
@@ -26,7 +27,7 @@ NAME = "solution.py"
 _STACK_BYTES = 64 * 2**20
 _OPEN_FILES = 128
 _TASKS = 128
-_COMPILING, _RUNNING, _REFUSED = int(Stage.COMPILING), int(Stage.RUNNING), int(Stage.REFUSED)
+_SETUP, _COMPILING, _RUNNING, _REFUSED = (int(stage) for stage in Stage)
 _RECURSION_LIMIT = 1000
 
 _main = types.ModuleType("__main__")
@@ -55,8 +56,8 @@ def become_main() -> None:
 
 def compensate_stack() -> None:
     """Let programs recurse as deep as under a plain interpreter, although we stand below them."""
-    # That frame, run(), and exec(), which counts before Python 3.12.
-    depth, frame = 3 if sys.version_info < (3, 12) else 2, sys._getframe(1)
+    # That frame, become(), run(), and exec(), which counts before Python 3.12.
+    depth, frame = 4 if sys.version_info < (3, 12) else 3, sys._getframe(1)
     while frame.f_back is not None:
         depth, frame = depth + 1, frame.f_back
     sys.setrecursionlimit(_RECURSION_LIMIT + depth)
@@ -89,16 +90,49 @@ def compile_source(source: bytes) -> types.CodeType | None:
         return None
 
 
-def run(limits: Any, fds: tuple[int, ...], source: bytes, code: Any, page: mmap.mmap) -> NoReturn:
-    """Turn the process just forked into a test: seal it, then hand it to the program."""
+def _seal(limits: Any, fds: tuple[int, ...], keep: int = -1) -> None:
+    """Descriptors, capabilities and limits of a test; ``keep`` becomes descriptor 3."""
     os.dup2(fds[0], 0)
     os.dup2(fds[1], 1)
     os.dup2(fds[2], 2)
-    kernel.seal()
+    if keep < 0:
+        kernel.seal()
+    else:
+        if keep != 3:
+            os.dup2(keep, 3, inheritable=False)
+        kernel.seal(4)
     setrlimit = resource.setrlimit
     setrlimit(resource.RLIMIT_CPU, limits.cpu_seconds)
     setrlimit(resource.RLIMIT_FSIZE, limits.file_bytes)
     setrlimit(resource.RLIMIT_AS, limits.address_bytes)
+
+
+def execute(limits: Any, fds: tuple[int, ...], command: bytes, page: mmap.mmap) -> NoReturn:
+    """Turn the process just forked into a test that is a command: seal it and execute.
+
+    ``command`` is JSON: ``arguments`` (argv), ``environment``, and ``path`` of the executable,
+    empty if it comes as the second descriptor of the run.
+    """
+    order = json.loads(command)
+    argv, environment = order["arguments"], order["environment"]
+    if order["path"]:
+        _seal(limits, fds)
+    else:
+        _seal(limits, fds, limits.heads[1])
+    page[0] = _RUNNING
+    try:
+        if order["path"]:
+            os.execve(order["path"], argv, environment)
+        kernel.execute(3, argv, environment)
+    except OSError as error:
+        page[0] = _SETUP
+        os.write(2, f"can't execute {order['path'] or argv[0]}: {error}".encode())
+    os._exit(127)
+
+
+def run(limits: Any, fds: tuple[int, ...], source: bytes, code: Any, page: mmap.mmap) -> NoReturn:
+    """Turn the process just forked into a test: seal it, then hand it to the program."""
+    _seal(limits, fds)
     if code is None:
         page[0] = _COMPILING
         code = compile_source(source)

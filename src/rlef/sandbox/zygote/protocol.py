@@ -2,9 +2,14 @@
 
 To the slot (first byte tells which), with descriptors attached:
 
-    RUN   run, tests in all, tests attached, limits, compile apart?   [source, (stdin, stdout, stderr)*]
-    MORE  run, tests attached                                         [(stdin, stdout, stderr)*]
+    RUN   run, tests in all, tests attached, limits, mode, descriptors a test  [source, test*]
+    MORE  run, tests attached                                                  [test*]
     STOP  run
+
+A test is (stdin, stdout, stderr), or those and (inward, outward): a memory file that goes in
+beside stdin, and one that comes back. What they hold depends on the mode: calls and their
+results, or the files of the working directory (``files.py``). In mode EXEC the source is the
+command, as JSON, and the executable itself follows it if the command names none.
 
 From the slot: one RESULT for each test in order, FAILED when the template or the set-up of a
 test failed, and STOPPED as the answer to each STOP. Boot speaks JSON before that. Messages
@@ -43,6 +48,19 @@ class Stage(IntEnum):
     """The compiler refused the source; its message is on stderr."""
 
 
+class Mode(IntEnum):
+    """What a run does with its source."""
+
+    HERE = 0
+    """Python; each test compiles it for itself."""
+    APART = 1
+    """Python; a template compiles it once for all tests."""
+    CALL = 2
+    """Python; each test calls a function many times (``calls.py``)."""
+    EXEC = 3
+    """A command; each test is one execution of it."""
+
+
 class Reason(IntEnum):
     """Why the slot killed a test."""
 
@@ -51,8 +69,11 @@ class Reason(IntEnum):
     IDLE = 2
 
 
-RUN = struct.Struct("=BIIIqqqqB")
-"""Kind, run, tests in all, attached, cpu ns, wall ns, address space, file size, compile apart."""
+HEAD_MOST, TEST_MOST = 2, 5
+"""Most descriptors before the tests, and of one test."""
+RUN = struct.Struct("=BIIIqqqqBBB")
+"""Kind, run, tests in all, attached, cpu ns, wall ns, address space, file size, mode, descriptors
+before the tests, descriptors of a test."""
 MORE = struct.Struct("=BII")
 STOP = struct.Struct("=BI")
 RESULT = struct.Struct("=BIIBBiqqq")

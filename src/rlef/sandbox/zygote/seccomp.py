@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from collections.abc import Collection
 
 from . import bpf, kernel
 
@@ -39,6 +40,17 @@ sendmsg/46/211 wait4/61/260 waitid/247/95 capget/125/90 capset/126/91 close_rang
 exit_group/231/94 arch_prctl/158/- clone/56/220 clone3/435/435 prctl/157/167 ioctl/16/29 fcntl/72/25
 """
 
+# What a profile may grant besides; see ``profile.py``.
+_GRANTS = {
+    "work": """
+mkdir/83/- mkdirat/258/34 unlink/87/- unlinkat/263/35 rmdir/84/- rename/82/- renameat/264/38
+renameat2/316/276 truncate/76/45 creat/85/- fallocate/285/47 utimensat/280/88 chmod/90/- fchmod/91/52
+fchmodat/268/53
+""",
+    "execute": "execve/59/221 execveat/322/281",
+    "processes": "fork/57/- vfork/58/- sendfile/40/71 copy_file_range/326/285 setpgid/109/154",
+}
+
 ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = {"x86_64": 0x40000000, "aarch64": 0}
 
@@ -56,25 +68,28 @@ _CHECKS = {
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS: no locks
     "fcntl": (bpf.Check(1, [0, 1, 2, 3, 4, 1030, 1032, 1034]),),
 }
+_PROCESS_CHECKS = {"clone": (bpf.Check(0, [0], mask=_CLONE_NEW_ANY), bpf.Check(0, [kernel.SPAWN_FLAGS]))}
 # glibc asks for clone3 first and falls back to clone, whose flags a filter can read.
 _ERRNOS = {"clone3": errno.ENOSYS}
 
 
-def numbers(machine: str) -> dict[str, int]:
-    """System call numbers of the list on ``machine``."""
+def numbers(machine: str, grants: Collection[str] = ()) -> dict[str, int]:
+    """System call numbers of the list, and of what ``grants`` add to it, on ``machine``."""
     column = 1 if machine == "x86_64" else 2
-    rows = [cell.split("/") for cell in _TABLE.split()]
+    table = " ".join([_TABLE, *(_GRANTS[grant] for grant in grants)])
+    rows = [cell.split("/") for cell in table.split()]
     return {row[0]: int(row[column]) for row in rows if row[column] != "-"}
 
 
-def policy(machine: str) -> bpf.Policy:
+def policy(machine: str, grants: Collection[str] = ()) -> bpf.Policy:
     """The slot's policy on ``machine``. Raises ``KeyError`` on an unknown one."""
-    table = numbers(machine)
-    plain = [number for name, number in table.items() if name not in _CHECKS and name not in _ERRNOS]
+    table = numbers(machine, grants)
+    limited = _CHECKS | _PROCESS_CHECKS if "processes" in grants else _CHECKS
+    plain = [number for name, number in table.items() if name not in limited and name not in _ERRNOS]
     return bpf.Policy(
         arch=ARCHES[machine],
         allow=plain,
-        checks={table[name]: checks for name, checks in _CHECKS.items()},
+        checks={table[name]: checks for name, checks in limited.items()},
         errnos={table[name]: number for name, number in _ERRNOS.items()},
         otherwise=errno.EPERM,
         x32_bit=_X32_BIT[machine],
@@ -85,10 +100,10 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def load() -> None:
+def load(grants: Collection[str] = ()) -> None:
     """Load the filter into this process and all it will spawn. Needs no-new-privileges."""
     if kernel.MACHINE not in ARCHES:
         raise OSError(errno.ENOSYS, f"no system call table for {kernel.MACHINE}")
-    code = bpf.assemble(policy(kernel.MACHINE))
+    code = bpf.assemble(policy(kernel.MACHINE, grants))
     program = _Program(len(code), bpf.encode(code))
     kernel.prctl(kernel.PR_SET_SECCOMP, 2, ctypes.byref(program))

@@ -23,18 +23,19 @@ import signal
 import sys
 import time
 from collections import deque
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from . import kernel, program
-from .protocol import MORE, RESULT, RUN, STOP, WINDOW, Kind, Reason, Stage
+from . import files, kernel, program
+from .protocol import HEAD_MOST, MORE, RESULT, RUN, STOP, TEST_MOST, WINDOW, Kind, Mode, Reason, Stage
 
 _SETUP, _COMPILING, _RUNNING, _REFUSED = (int(stage) for stage in Stage)
 _NONE, _CPU, _IDLE = (int(reason) for reason in Reason)
 _RUN, _MORE, _STOP = int(Kind.RUN), int(Kind.MORE), int(Kind.STOP)
 _RESULT, _FAILED, _STOPPED = int(Kind.RESULT), int(Kind.FAILED), int(Kind.STOPPED)
+_HERE, _APART, _CALL, _EXEC = (int(mode) for mode in Mode)
 _TEMPLATE_AT = 16
 """Where the template's stage is in the shared page; the test's is at 0."""
-_FD_BYTES = _socket.CMSG_SPACE(4 * (1 + 3 * WINDOW))
+_FD_BYTES = _socket.CMSG_SPACE(4 * (HEAD_MOST + TEST_MOST * WINDOW))
 _EXTENSIONS = 4
 _IDLE_SHARE = 64
 """A test that had less than one part in this many of a CPU was asleep, not starved."""
@@ -58,31 +59,35 @@ class Run:
             self.wall_ns,
             address_bytes,
             file_bytes,
-            self.apart,
+            self.mode,
+            heads,
+            self.descriptors,
         ) = RUN.unpack(data)
+        self.has_files = self.descriptors > 3 and self.mode != _CALL
         # Compilation counts on the same clock; the parent's watch is exact, this is the backstop.
         seconds = 2 * -(-self.cpu_ns // 10**9) + 1
         self.first_look_ms = min(self.cpu_ns, self.wall_ns) / 1e6
         self.cpu_seconds = (seconds, seconds)
         self.file_bytes = (file_bytes, file_bytes)
         self.address_bytes = (address_bytes, address_bytes)
-        self.source_fd = fds[0]
+        self.heads = fds[:heads]
         self.tests: deque[_Fds] = deque()
-        self.add(fds[1:], attached)
+        self.add(fds[heads:], attached)
 
     def add(self, fds: list[int], attached: int) -> None:
         """Take descriptors of further tests."""
-        if len(fds) != 3 * attached:
+        each = self.descriptors
+        if len(fds) != each * attached:
             raise RuntimeError(f"{len(fds)} descriptors came for {attached} tests")
-        self.tests.extend(tuple(fds[at : at + 3]) for at in range(0, len(fds), 3))
+        self.tests.extend(tuple(fds[at : at + each]) for at in range(0, len(fds), each))
 
     def source(self) -> bytes:
-        """The program's text."""
-        return os.pread(self.source_fd, os.fstat(self.source_fd).st_size, 0)
+        """The program's text, or the command."""
+        return os.pread(self.heads[0], os.fstat(self.heads[0]).st_size, 0)
 
     def close(self) -> None:
         """Let go of every descriptor that is left."""
-        close_all((self.source_fd, *(fd for fds in self.tests for fd in fds)))
+        close_all([*self.heads, *(fd for fds in self.tests for fd in fds)])
         self.tests.clear()
 
 
@@ -114,12 +119,14 @@ class Server:
 
     def accept(self, run: Run) -> None:
         """Run one program, here or in a template."""
-        if run.apart:
+        if run.mode == _APART:
             self.host(run)
-            return
-        with contextlib.suppress(Stopped):
-            self.supervise(run, run.source(), None)
-        run.close()
+        else:
+            with contextlib.suppress(Stopped):
+                self.supervise(run, run.source(), None)
+            run.close()
+        if run.has_files:
+            files.wipe()
 
     def confirm(self, data: bytes) -> None:
         """Answer a STOP."""
@@ -152,18 +159,44 @@ class Server:
             while not run.tests:
                 self.take(run)
             fds = run.tests.popleft()
+            bundle = self.unpack(fds[3]) if run.has_files else None
             self.page[0] = _SETUP
             started = time.monotonic_ns()
             pid, pidfd = kernel.spawn()
             if not pid:
-                program.run(run, fds, source, code, self.page)
+                self.become(run, fds, source, code, bundle)
             try:
-                if self.report(run, index, pid, pidfd, started):
+                if self.report(run, index, pid, pidfd, started, fds, bundle):
                     return
             finally:
                 close_all(fds)
 
-    def report(self, run: Run, index: int, pid: int, pidfd: int, started: int) -> bool:
+    def unpack(self, bundle: int) -> dict[str, Any]:
+        """Make the working directory ready for a test."""
+        files.wipe()
+        return files.unpack(bundle)
+
+    def become(
+        self, run: Run, fds: _Fds, source: bytes, code: object, bundle: dict[str, Any] | None
+    ) -> NoReturn:
+        """Turn the process just forked into a test."""
+        if bundle is not None:
+            os.chdir(files.WORK)
+            sys.argv += bundle["arguments"]
+        if run.mode == _EXEC:
+            program.execute(run, fds, source, self.page)
+        program.run(run, fds, source, code, self.page)
+
+    def report(
+        self,
+        run: Run,
+        index: int,
+        pid: int,
+        pidfd: int,
+        started: int,
+        fds: _Fds,
+        bundle: dict[str, Any] | None,
+    ) -> bool:
         """See one test to its end and tell. True if no further test of the run makes sense."""
         reason = _NONE
         # Asleep at once: until the child has ended, each page that we write has to be copied.
@@ -178,6 +211,8 @@ class Server:
             os.kill(pid, signal.SIGKILL)  # does nothing to one that has ended
             _, status, usage = os.wait4(pid, 0)
         stage = self.page[0]
+        if bundle is not None and stage == _RUNNING:
+            files.pack(fds[4], bundle["collect"])
         kind = _FAILED if stage == _SETUP else _RESULT
         self.tell(kind, run, index, stage, reason, status, started, usage)
         return stage != _RUNNING

@@ -1,0 +1,43 @@
+"""One program on its inputs, on the way from whoever wants it run to the slot that runs it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rlef.sandbox.profile import PYTHON, Profile
+from rlef.sandbox.types import RunLimits, RunResult
+from rlef.sandbox.zygote.protocol import Mode
+
+Delivery = RunResult | Exception | None
+"""A result, or the exception that ended the run, or None for its regular end."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One program to run on ``stdins``. ``deliver`` is called in the supervisor's thread."""
+
+    source: bytes
+    stdins: Sequence[bytes]
+    limits: RunLimits
+    deliver: Callable[[Delivery], None]
+    profile: Profile = PYTHON
+    mode: Mode | None = None
+    """None for a Python program; where it is compiled is then decided by its length."""
+    executable: int = -1
+    """Descriptor of what mode EXEC executes, unless the command names a path. Not closed."""
+    inward: Sequence[bytes] | None = None
+    """For each test, what goes in beside stdin; see ``zygote.protocol``."""
+    outward_bytes: int = 0
+    """Most bytes to take of what comes back beside stdout."""
+    cancelled: bool = False
+    sent: int = 0
+    received: int = 0
+    outputs: deque[tuple[int, ...]] = field(default_factory=deque)
+    """stdout and stderr of each test under way, and what comes back besides."""
+
+
+def wall_limit(limits: RunLimits) -> float:
+    """Seconds after which a sleeping program is stopped."""
+    return limits.wall_s if limits.wall_s is not None else max(10.0, 8 * limits.cpu_s)
