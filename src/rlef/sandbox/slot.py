@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
@@ -73,9 +74,10 @@ class Slot:
         places: cgroups.Places | None,
         *,
         profile: Profile = PYTHON,
+        library: str = "",
         probing: bool = False,
     ) -> None:
-        self.profile = profile
+        self.profile, self._library = profile, library
         self.phase = Phase.BOOTING
         self.job: Job | None = None
         self.runs = 0
@@ -116,6 +118,7 @@ class Slot:
             "parent": os.getpid(),
             "uid": jail_uid(),
             "probing": probing,
+            "native": self._library,
             "visible": profile.visible,
             "work_bytes": profile.work_bytes,
             "grants": [name for name, granted in grants.items() if granted],
@@ -241,11 +244,17 @@ class Slot:
         """True if the message answers our latest STOP."""
         return message[0] == Kind.STOPPED and protocol.STOP.unpack(message)[1] == self._run
 
-    def result(self, message: bytes) -> tuple[RunResult, bool] | None:
-        """A test's result and whether it is the run's last; None if it concerns an old run.
+    def results(self, message: bytes) -> Iterator[tuple[RunResult, bool]]:
+        """Results of tests and whether each is the run's last; those of an old run are left out.
 
         Raises ``SandboxError`` if the slot failed rather than the program.
         """
+        size = protocol.RESULT.size
+        for at in range(0, len(message), size):
+            if message[at] != Kind.STOPPED and (outcome := self._result(message[at : at + size])):
+                yield outcome
+
+    def _result(self, message: bytes) -> tuple[RunResult, bool] | None:
         kind, run, _, stage, reason, status, cpu_ns, wall_ns, peak = protocol.RESULT.unpack(message)
         job = self.job
         if run != self._run or job is None or not job.outputs:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from rlef.errors import SandboxError
-from rlef.sandbox import cgroups
+from rlef.sandbox import cgroups, native
 from rlef.sandbox.canary import canaries_for
 from rlef.sandbox.job import Delivery, Job
 from rlef.sandbox.profile import PYTHON, Profile
@@ -71,7 +71,7 @@ class Supervisor:
         self.closed: Future[None] = Future()
         self.rung = Rung.L3 if places else Rung.L2
         self._recycle, self._groups = recycle, places
-        self._home = home
+        self._home, self._library = home, native.library()
         self._places = [Place(cpu) for cpu in cpus]
         self._commands: deque[Callable[[], None]] = deque()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -151,7 +151,7 @@ class Supervisor:
         self._dispatch()
 
     def _boot(self, place: Place, profile: Profile) -> None:
-        slot = Slot(place.cpu, self._groups, profile=profile)
+        slot = Slot(place.cpu, self._groups, profile=profile, library=self._library)
         place.slots[profile] = slot
         self._slots[slot] = place
         self._selector.register(slot.sock, selectors.EVENT_READ, slot)
@@ -192,8 +192,9 @@ class Supervisor:
         elif slot.phase is Phase.STOPPING:
             if slot.stopped(message):
                 slot.end()
-        elif (outcome := slot.result(message)) is not None:
-            self._deliver(slot, *outcome)
+        else:
+            for outcome in slot.results(message):
+                self._deliver(slot, *outcome)
 
     def _deliver(self, slot: Slot, result: RunResult, last: bool) -> None:
         job = slot.job

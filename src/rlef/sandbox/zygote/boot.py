@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import files, kernel, landlock, program, seccomp, serve
+from . import files, hot, kernel, landlock, program, seccomp, serve
 
 # Loaded once, so that a test that imports them pays nothing. Each costs every fork a little
 # (benchmarks/sandbox_fork.py --imports shows how much); what is not here is read on demand.
@@ -90,6 +90,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         _write("/proc/self/oom_score_adj", "500")
+    page = mmap.mmap(-1, mmap.PAGESIZE)
+    fast = hot.load(spec["native"], page)  # with the rights of whoever compiled it
     os.chdir(stdlib)  # the bind's source: root may be able to go there when uid can't
     if uid:
         boot.step("unprivileged user", lambda: _become(uid))
@@ -104,7 +106,7 @@ def main() -> NoReturn:
         boot.ctl.send(b"zygote %d" % pid)
         boot.ctl.close()
         os._exit(os.waitpid(pid, 0)[1] != 0)
-    _zygote(boot, stdlib, spec)
+    _zygote(boot, stdlib, spec, page, fast)
 
 
 def _become(uid: int) -> None:
@@ -126,10 +128,12 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any]) -> NoReturn:
+def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast: hot.Hot | None) -> NoReturn:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     with open("/proc/self/statm") as file:
         vsize, rss = (int(pages) * mmap.PAGESIZE for pages in file.read().split()[:2])
+    with open("/proc/self/maps") as file:
+        kernel.copy_with_fork(file.read())
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     boot.step("read-only root", lambda: _build_root(stdlib, spec))
     boot.step("limits", program.set_common_limits)
@@ -137,8 +141,7 @@ def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any]) -> NoReturn:
     boot.step("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     boot.step("landlock", lambda: landlock.restrict(_allowed(stdlib, spec)))
     boot.step("seccomp", lambda: seccomp.load(spec["grants"]))
-    page = mmap.mmap(-1, mmap.PAGESIZE)
-    server = serve.Server(boot.ctl, page)
+    server = serve.Server(boot.ctl, page, fast)
     _forget_ourselves()
     program.become_main()
     gc.collect()

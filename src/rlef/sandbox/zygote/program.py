@@ -54,10 +54,13 @@ def become_main() -> None:
     linecache.cache[NAME] = (lambda: _source.decode("utf-8", "replace"),)
 
 
-def compensate_stack() -> None:
-    """Let programs recurse as deep as under a plain interpreter, although we stand below them."""
-    # That frame, become(), run(), and exec(), which counts before Python 3.12.
-    depth, frame = 4 if sys.version_info < (3, 12) else 3, sys._getframe(1)
+def compensate_stack(below: int) -> None:
+    """Let programs recurse as deep as under a plain interpreter, although we stand below them.
+
+    ``below`` counts the frames between the caller's and the program's.
+    """
+    # exec() counts before Python 3.12.
+    depth, frame = below + (2 if sys.version_info < (3, 12) else 1), sys._getframe(1)
     while frame.f_back is not None:
         depth, frame = depth + 1, frame.f_back
     sys.setrecursionlimit(_RECURSION_LIMIT + depth)
@@ -133,6 +136,11 @@ def execute(limits: Any, fds: tuple[int, ...], command: bytes, page: mmap.mmap) 
 def run(limits: Any, fds: tuple[int, ...], source: bytes, code: Any, page: mmap.mmap) -> NoReturn:
     """Turn the process just forked into a test: seal it, then hand it to the program."""
     _seal(limits, fds)
+    start(source, code, page)
+
+
+def start(source: bytes, code: Any, page: mmap.mmap) -> NoReturn:
+    """Run the program in a process that is sealed, and exit."""
     if code is None:
         page[0] = _COMPILING
         code = compile_source(source)

@@ -11,9 +11,10 @@ beside stdin, and one that comes back. What they hold depends on the mode: calls
 results, or the files of the working directory (``files.py``). In mode EXEC the source is the
 command, as JSON, and the executable itself follows it if the command names none.
 
-From the slot: one RESULT for each test in order, FAILED when the template or the set-up of a
-test failed, and STOPPED as the answer to each STOP. Boot speaks JSON before that. Messages
-carry numbers only: bytes travel in memory files, so no program's output passes a socket.
+From the slot: one RESULT for each test in order, up to BATCH of them in a message, FAILED when
+the template or the set-up of a test failed, and STOPPED as the answer to each STOP. Messages
+carry numbers only: bytes travel in memory files, so no program's output passes a socket. Before
+all that, boot gets its orders as JSON and answers in lines of text (``boot.py``).
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-WINDOW = 8
-"""Most tests of one run that a slot holds descriptors of."""
+WINDOW = 16
+"""Most tests of one run that a slot holds descriptors of. Also in ``hot.c``."""
+BATCH = 4
+"""Most results in one message. Also in ``hot.c``."""
 
 
 class Kind(IntEnum):
