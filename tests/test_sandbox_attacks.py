@@ -141,6 +141,7 @@ ATTACKS = {
     "file lock": "import fcntl; fcntl.flock(os.open(os.__file__, os.O_RDONLY), 2)",
     "lease": "import fcntl; fcntl.fcntl(os.open(os.__file__, os.O_RDONLY), 1024, 0)",
     "raise the cpu limit": "import resource as r; r.setrlimit(r.RLIMIT_CPU, (-1, -1))",
+    "lower the cpu limit": "import resource as r; r.setrlimit(r.RLIMIT_CPU, (1, 1))",
     "raise the memory limit": "import resource as r; r.setrlimit(r.RLIMIT_AS, (-1, -1))",
     "raise the file limit": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (-1, -1))",
     "raise the thread limit": "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (10 ** 6, 10 ** 6))",

@@ -50,7 +50,7 @@ struct tests {
     int32_t fds[WINDOW][3];
     int32_t pid, pidfd;
     int64_t started, look_ns, first_held;
-    uint64_t cpu_seconds, file_bytes, address_bytes;
+    uint64_t file_bytes, address_bytes;
     volatile uint8_t *page;
     struct result results[BATCH];
 };
@@ -76,8 +76,7 @@ static void seal(const struct tests *t)
         if (dup2(t->fds[0][fd], fd) < 0)
             _exit(1);
     if (syscall(SYS_close_range, 3, ~0U, 0) || syscall(SYS_capset, header, none)
-        || limit(RLIMIT_CPU, t->cpu_seconds) || limit(RLIMIT_FSIZE, t->file_bytes)
-        || limit(RLIMIT_AS, t->address_bytes))
+        || limit(RLIMIT_FSIZE, t->file_bytes) || limit(RLIMIT_AS, t->address_bytes))
         _exit(1);
 }
 

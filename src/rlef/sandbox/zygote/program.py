@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import contextlib
 import gc
 import json
 import linecache
@@ -105,7 +106,6 @@ def _seal(limits: Any, fds: tuple[int, ...], keep: int = -1) -> None:
             os.dup2(keep, 3, inheritable=False)
         kernel.seal(4)
     setrlimit = resource.setrlimit
-    setrlimit(resource.RLIMIT_CPU, limits.cpu_seconds)
     setrlimit(resource.RLIMIT_FSIZE, limits.file_bytes)
     setrlimit(resource.RLIMIT_AS, limits.address_bytes)
 
@@ -122,6 +122,8 @@ def execute(limits: Any, fds: tuple[int, ...], command: bytes, page: mmap.mmap) 
         _seal(limits, fds)
     else:
         _seal(limits, fds, limits.heads[1])
+    with contextlib.suppress(OSError):  # refused unless further processes are granted
+        resource.setrlimit(resource.RLIMIT_CPU, limits.cpu_seconds)
     page[0] = _RUNNING
     try:
         if order["path"]:

@@ -65,10 +65,18 @@ _CHECKS = {
     "prctl": (bpf.Check(0, [15, 16, 0x53564D41]),),
     # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX
     "ioctl": (bpf.Check(1, [0x5401, 0x5413, 0x541B, 0x5421, 0x5451, 0x5450]),),
+    # All but RLIMIT_CPU, at which the kernel kills: it would look like a kill from outside, and so
+    # like a failure of ours. The parent watches the clock.
+    "setrlimit": (bpf.Check(0, range(1, 16)),),
+    "prlimit64": (bpf.Check(1, range(1, 16)),),
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS: no locks
     "fcntl": (bpf.Check(1, [0, 1, 2, 3, 4, 1030, 1032, 1034]),),
 }
-_PROCESS_CHECKS = {"clone": (bpf.Check(0, [0], mask=_CLONE_NEW_ANY), bpf.Check(0, [kernel.SPAWN_FLAGS]))}
+_PROCESS_CHECKS = {
+    "clone": (bpf.Check(0, [0], mask=_CLONE_NEW_ANY), bpf.Check(0, [kernel.SPAWN_FLAGS])),
+    "setrlimit": (bpf.Check(0, range(16)),),
+    "prlimit64": (bpf.Check(1, range(16)),),
+}
 # glibc asks for clone3 first and falls back to clone, whose flags a filter can read.
 _ERRNOS = {"clone3": errno.ENOSYS}
 

@@ -64,7 +64,7 @@ class Run:
             self.descriptors,
         ) = RUN.unpack(data)
         self.has_files = self.descriptors > 3 and self.mode != _CALL
-        # Compilation counts on the same clock; the parent's watch is exact, this is the backstop.
+        # For the further processes of a compiler, whose clocks nobody watches.
         seconds = 2 * -(-self.cpu_ns // 10**9) + 1
         self.first_look_ms = min(self.cpu_ns, self.wall_ns) / 1e6
         self.cpu_seconds = (seconds, seconds)
