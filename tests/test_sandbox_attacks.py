@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from attack_table import ENDS, HELD, PRELUDE, ROWS_MOST
-from rlef.sandbox import Status, cgroups
+from rlef.sandbox import Status, cgroups, slot
 from sandbox_help import SUM, Bench, descendants, opened
 
 SECRET = "canary-5f3a"
@@ -70,10 +70,15 @@ def _host() -> dict[str, object]:
     groups = [group for parent in parents for group in parent.glob(f"rlef-{os.getpid()}-*")]
     return {
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
-        "shared memory": (sorted(Path("/dev/shm").iterdir()), shared),
+        "shared memory": (_of_the_jail(Path("/dev/shm")), shared),
         "groups": {g: len((g / "cgroup.procs").read_text().split()) for g in groups},
-        "files": [p for p in Path("/tmp").glob("rlef-canary*")],
+        "files": list(Path("/tmp").glob("rlef-canary*")),
     }
+
+
+def _of_the_jail(folder: Path) -> list[str]:
+    uid = slot.jail_uid() or os.getuid()
+    return sorted(path.name for path in folder.iterdir() if path.lstat().st_uid == uid)
 
 
 X86_ONLY = os.uname().machine != "x86_64"
