@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
 
 import rlef.config
 from rlef.errors import SandboxError, SandboxUnavailable
-from rlef.sandbox import bundle, cgroups
+from rlef.sandbox import bundle, cgroups, languages
 from rlef.sandbox.doctor import unavailable
-from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.job import Delivery, Job, first_result
+from rlef.sandbox.languages.workshop import Program, Workshop
 from rlef.sandbox.profile import PYTHON_FILES
 from rlef.sandbox.supervisor import BootError, Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
@@ -29,6 +31,7 @@ class Sandbox:
 
     def __init__(self, supervisor: Supervisor, slots: int) -> None:
         self._supervisor = supervisor
+        self._workshop = Workshop(supervisor, slots)
         self.rung: Rung = supervisor.rung
         """The isolation that every result of this sandbox was made under."""
         self.slots = slots
@@ -59,11 +62,15 @@ class Sandbox:
         stdins: Sequence[bytes],
         limits: RunLimits,
         *,
+        language: str = "python",
         files: Sequence[Mapping[str, bytes]] | None = None,
         arguments: Sequence[str] = (),
         collect: Mapping[str, int] | None = None,
     ) -> AsyncGenerator[RunResult, None]:
         """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
+
+        ``language`` is a name that ``rlef.sandbox.languages`` knows; a program that must be
+        compiled is compiled first, in a slot of its own kind, and once.
 
         With ``files`` (one mapping of name to content for each of ``stdins``) the program
         finds them in its working directory, may write there, and gets ``arguments`` as
@@ -72,8 +79,46 @@ class Sandbox:
 
         A program that does not compile yields one COMPILE_ERROR result and no more. Closing
         the iterator early stops the program and frees the slot. Raises ``SandboxError`` if
-        the sandbox failed; the slot is replaced, so a retry is worth while.
+        the sandbox failed; the slot is replaced, so a retry is worth while. Raises
+        ``UserError`` for a language that is not known, ``SandboxUnavailable`` for one that is
+        not installed.
         """
+        if files is not None and len(files) != len(stdins):
+            raise ValueError(f"{len(files)} mappings of files for {len(stdins)} inputs")
+        tongue = languages.find(language)
+        text = _encoded(source, stdins)
+        if tongue is languages.PYTHON:
+            job = Job(text, stdins, limits)
+            if files is not None:
+                job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(collect or {})
+                job.inward = [bundle.inward(some, arguments, collect or {}) for some in files]
+            async with aclosing(self._results(job)) as results:
+                async for result in results:
+                    yield result
+            return
+        program = await self._prepared(tongue, text)
+        if isinstance(program, RunResult):
+            yield program
+            return
+        try:
+            job = program.job(stdins, limits, files=files, arguments=arguments, collect=collect)
+            first = True
+            async with aclosing(self._results(job)) as results:
+                async for result in results:
+                    if first and program.may_be_refused(result):
+                        checked = [r async for r in self._results(program.check_job())]
+                        if refusal := program.refusal(checked[0]):
+                            yield refusal
+                            return
+                    first = False
+                    yield result
+        finally:
+            # Behind whatever the job still has waiting in the supervisor's queue.
+            if not self._supervisor.post(program.close):
+                program.close()
+
+    async def _results(self, job: Job) -> AsyncGenerator[RunResult, None]:
+        """The results of a job, as they arrive; closing drops the job."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
 
@@ -81,14 +126,7 @@ class Sandbox:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
-        job = _job(source, stdins, limits, deliver)
-        collect = collect or {}
-        if files is not None:
-            if len(files) != len(stdins):
-                raise ValueError(f"{len(files)} mappings of files for {len(stdins)} inputs")
-            job.profile = PYTHON_FILES
-            job.inward = [bundle.inward(some, arguments, collect) for some in files]
-            job.outward_bytes = bundle.most(collect)
+        job.deliver = deliver
         self._supervisor.submit(job)
         over = False
         try:
@@ -96,16 +134,25 @@ class Sandbox:
                 item = await arrived.get()
                 over = not isinstance(item, RunResult)
                 if isinstance(item, RunResult):
-                    yield item if files is None else replace(item, files=bundle.outward(item.outward))
+                    yield item if job.inward is None else replace(item, files=bundle.outward(item.outward))
                 elif item is not None:
                     raise item
         finally:
             if not over:
                 self._supervisor.cancel(job)
 
+    async def _prepared(self, language: languages.Language, source: bytes) -> Program | RunResult:
+        future = self._workshop.prepare(language, source)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(_let_go)
+            raise
+
     async def close(self) -> None:
         """Kill every slot. Runs in flight raise ``SandboxError``. Safe to call twice."""
         await _close(self._supervisor)
+        await asyncio.to_thread(self._workshop.close)
 
     async def __aenter__(self) -> Sandbox:
         return self
@@ -121,34 +168,62 @@ def run_once(
     stdin: bytes = b"",
     limits: RunLimits | None = None,
     config: rlef.config.Sandbox | None = None,
+    *,
+    language: str = "python",
 ) -> RunResult:
     """Run one program on one input in a slot of its own, without an event loop.
 
-    For scripts: the slot costs a tenth of a second. Raises ``SandboxUnavailable`` and
-    ``SandboxError``.
+    For scripts: the slot costs a tenth of a second. Raises what ``Sandbox.run`` raises.
     """
     config = (config or rlef.config.Sandbox()).model_copy(update={"slots": 1})
+    tongue = languages.find(language)
     supervisor = _supervisor(config)
+    workshop = Workshop(supervisor, 1)
     supervisor.start()
     try:
         supervisor.opened.result()
-        arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        supervisor.submit(_job(source, [stdin], limits or RunLimits(), arrived.put))
-        result = arrived.get()
+        return _run_once(
+            supervisor, workshop, tongue, _encoded(source, [stdin]), stdin, limits or RunLimits()
+        )
     except (BootError, OSError) as error:
         raise _explain(error) from None
     finally:
         supervisor.close()
         supervisor.join()
-    if isinstance(result, RunResult):
-        return result
-    raise result or SandboxError("the run ended without a result")
+        workshop.close()
 
 
-def _job(source: str, stdins: Sequence[bytes], limits: RunLimits, deliver: object) -> Job:
+def _run_once(
+    supervisor: Supervisor,
+    workshop: Workshop,
+    language: languages.Language,
+    source: bytes,
+    stdin: bytes,
+    limits: RunLimits,
+) -> RunResult:
+    if language is languages.PYTHON:
+        return first_result(supervisor.submit, Job(source, [stdin], limits))
+    program = workshop.prepare(language, source).result()
+    if isinstance(program, RunResult):
+        return program
+    result = first_result(supervisor.submit, program.job([stdin], limits))
+    if program.may_be_refused(result):
+        checked = first_result(supervisor.submit, program.check_job())
+        result = program.refusal(checked) or result
+    program.close()
+    return result
+
+
+def _encoded(source: str, stdins: Sequence[bytes]) -> bytes:
     if not stdins:
         raise ValueError("a run needs at least one input")
-    return Job(source.encode("utf-8", "surrogatepass"), stdins, limits, deliver)  # type: ignore[arg-type]
+    return source.encode("utf-8", "surrogatepass")
+
+
+def _let_go(future: Future[Program | RunResult]) -> None:
+    """Close a program that was made for someone who no longer wants it."""
+    if not future.cancelled() and not future.exception() and isinstance(made := future.result(), Program):
+        made.close()
 
 
 def _cpus(config: rlef.config.Sandbox) -> list[int]:

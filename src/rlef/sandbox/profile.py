@@ -33,3 +33,6 @@ PYTHON = Profile(name="python")
 WORK_BYTES = 64 * 2**20
 PYTHON_FILES = Profile(name="python with files", work_bytes=WORK_BYTES)
 """Python programs that read and write files in their working directory."""
+PROGRAM = Profile(name="programs", execute=True)
+"""Compiled programs: they need nothing of the host."""
+PROGRAM_FILES = Profile(name="programs with files", execute=True, work_bytes=WORK_BYTES)

@@ -186,7 +186,7 @@ class Slot:
             count,
             int(limits.cpu_s * 1e9),
             int(wall_limit(limits) * 1e9),
-            self._base[0] + factor * limits.memory_bytes + _BIG_STACK,
+            self._base[0] + factor * limits.memory_bytes + _BIG_STACK + job.reserved_bytes,
             max(file_limit(limits), job.outward_bytes),
             mode,
             heads,
@@ -260,7 +260,7 @@ class Slot:
         if run != self._run or job is None or not job.outputs:
             return None
         if kind == Kind.FAILED and stage != Stage.COMPILING:
-            raise SandboxError(f"a slot failed in a run: {self.log() or 'no message'}")
+            raise SandboxError(f"a slot failed in a run: {self.log() or _unstarted(job, status)}")
         out, err, *back = files = job.outputs.popleft()
         job.received += 1
         try:
@@ -279,11 +279,15 @@ class Slot:
             stdout=stdout,
             stderr=stderr,
             stderr_size=stderr_size,
-            out_of_memory=bool(self.group and os.WIFSIGNALED(status) and self.group.killed()),
+            out_of_memory=bool(self.group and status and self.group.killed()),
         )
         self.deadline = time.monotonic() + 10 * wall_limit(job.limits) + _BOOT_S
         last = stage != Stage.RUNNING or job.received == len(job.stdins)
-        result = classify(ending, job.limits, self.rung, self._base[1])
+        base = self._base[1]
+        if job.mode is Mode.EXEC:
+            # Its peak counts from that of the process that became it, and it needs none of that.
+            base = max(0, base - job.limits.memory_bytes)
+        result = classify(ending, job.limits, self.rung, base)
         return (replace(result, outward=outward) if outward else result), last
 
     def end(self) -> None:
@@ -322,3 +326,9 @@ class Slot:
         if self.group:
             with contextlib.suppress(OSError):
                 self.group.remove()
+
+
+def _unstarted(job: Job, status: int) -> str:
+    if job.mode is Mode.EXEC and os.WIFEXITED(status):
+        return f"the command can't be executed ({os.strerror(os.WEXITSTATUS(status))})"
+    return "no message"

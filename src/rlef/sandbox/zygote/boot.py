@@ -172,7 +172,9 @@ def _allowed(stdlib: str, spec: dict[str, Any]) -> list[tuple[str, int]]:
     look = landlock.READ_FILE | landlock.READ_DIR
     rules = [(stdlib, look), ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE)]
     shown = look | landlock.EXECUTE if "execute" in spec["grants"] else look
-    rules += [(inside, shown) for _, inside in spec["visible"] if not os.path.islink(inside)]
+    for _, inside in spec["visible"]:
+        if not os.path.islink(inside):
+            rules.append((inside, shown if os.path.isdir(inside) else shown & ~landlock.READ_DIR))
     return [*rules, (files.WORK, _WORK_RIGHTS)] if spec["work_bytes"] else rules
 
 
@@ -196,6 +198,8 @@ def _build_root(stdlib: str, spec: dict[str, Any]) -> None:
         kernel.mount("tmpfs", root + files.WORK, "tmpfs", _PLAIN, size)
     os.mkdir(root + "/dev")
     _write(root + "/dev/null", "")
+    if spec["work_bytes"] and "execute" in spec["grants"]:
+        os.symlink(files.STDIN, root + "/dev/stdin")
     kernel.mount("/dev/null", root + "/dev/null", flags=kernel.MS_BIND)
     kernel.mount_setattr(root, attributes | kernel.ATTR_NOEXEC, below=False)
     os.chdir(root)
