@@ -136,7 +136,7 @@ def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast
         kernel.copy_with_fork(file.read())
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     boot.step("read-only root", lambda: _build_root(stdlib, spec))
-    boot.step("limits", program.set_common_limits)
+    boot.step("limits", lambda: program.set_common_limits(spec["grants"]))
     boot.step("capabilities", _drop_capabilities)
     boot.step("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     boot.step("landlock", lambda: landlock.restrict(_allowed(stdlib, spec)))

@@ -17,6 +17,7 @@ import sys
 import threading
 import traceback
 import types
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from . import kernel
@@ -65,7 +66,7 @@ def compensate_stack(below: int) -> None:
     sys.setrecursionlimit(_RECURSION_LIMIT + depth)
 
 
-def set_common_limits() -> None:
+def set_common_limits(grants: Collection[str] = ()) -> None:
     """Limits that are the same for every program, set once and inherited."""
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
@@ -77,7 +78,9 @@ def set_common_limits() -> None:
     ):
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        # Programs in C recurse on the main thread's stack: commands.py says how deep.
+        keep = kind == resource.RLIMIT_STACK and "execute" in grants
+        resource.setrlimit(kind, (value, hard if keep else value))
 
 
 def compile_source(source: bytes) -> types.CodeType | None:
