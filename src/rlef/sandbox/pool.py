@@ -19,6 +19,7 @@ import rlef.config
 from rlef.errors import SandboxError, SandboxUnavailable
 from rlef.sandbox import bundle, cgroups, languages
 from rlef.sandbox.doctor import unavailable
+from rlef.sandbox.interpreter import home_profile
 from rlef.sandbox.job import Delivery, Job, first_result
 from rlef.sandbox.languages.workshop import Program, Workshop
 from rlef.sandbox.profile import PYTHON_FILES
@@ -232,13 +233,13 @@ def _cpus(config: rlef.config.Sandbox) -> list[int]:
 
 
 def _supervisor(config: rlef.config.Sandbox) -> Supervisor:
-    places = cgroups.find()
+    places, home = cgroups.find(), home_profile(config)
     if isinstance(places, str):
         if config.floor == Rung.L3:
             raise unavailable({"memory and pids cgroup": places})
-        return Supervisor(_cpus(config), recycle=config.recycle, places=None)
+        return Supervisor(_cpus(config), recycle=config.recycle, places=None, home=home)
     cgroups.sweep(places)
-    return Supervisor(_cpus(config), recycle=config.recycle, places=places)
+    return Supervisor(_cpus(config), recycle=config.recycle, places=places, home=home)
 
 
 def _explain(error: Exception) -> Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,14 @@ class Profile:
     """Grant ``execve``: for programs that are no Python."""
     processes: bool = False
     """Grant further processes: for compilers. CPU limits then hold for each process."""
+
+    def like(self, other: Profile) -> Profile:
+        """``other``, its Python being this one's if it is a profile for Python programs."""
+        if other.execute or other.interpreter or other.preload:
+            return other
+        return replace(
+            other, interpreter=self.interpreter, preload=self.preload, import_paths=self.import_paths
+        )
 
 
 PYTHON = Profile(name="python")

@@ -38,6 +38,7 @@ _EMPTY_SOURCE = 250
 """Bytes of source that take as long to compile as getting the compiler going."""
 _BIG_STACK = 256 * 2**20
 """Address space on top of the limit, so that a program may reserve a big thread stack."""
+_THREAD_NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 _numbers = itertools.count(1)
 
 
@@ -120,6 +121,7 @@ class Slot:
             "probing": probing,
             "native": self._library,
             "visible": profile.visible,
+            "import_paths": profile.import_paths,
             "work_bytes": profile.work_bytes,
             "grants": [name for name, granted in grants.items() if granted],
         }
@@ -132,6 +134,8 @@ class Slot:
         command = [binary, "-P", "-s", "-S", "-B", str(_MAIN), *words]
         # Symbols bound at the start need not be looked up, and their pages copied, in every test.
         environment = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}
+        if profile.preload:  # numerical libraries start a thread for each core, at import
+            environment |= dict.fromkeys(_THREAD_NUMBERS, "1")
         if libraries := os.environ.get("LD_LIBRARY_PATH"):
             environment["LD_LIBRARY_PATH"] = libraries
         return subprocess.Popen(

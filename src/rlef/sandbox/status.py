@@ -17,7 +17,6 @@ from rlef.errors import SandboxError
 from rlef.sandbox.types import Rung, RunLimits, RunResult, Status
 from rlef.sandbox.zygote.protocol import Reason, Stage
 
-
 _ABORTED = re.compile(
     rb"^terminate called |: Assertion `.*' failed\.$|^\*\*\* .* detected \*\*\*|^FATAL ERROR: "
     rb"|^(free|malloc|realloc|munmap_chunk|corrupted|double free)\b.*(invalid|corrupt|mismatch|unaligned)",
@@ -25,7 +24,8 @@ _ABORTED = re.compile(
 )
 """What libraries print before ``abort()``."""
 _NO_MEMORY = re.compile(
-    rb"(^MemoryError\b.*|^  what\(\):  std::bad_alloc)\s*\Z|^FATAL ERROR: .*JavaScript heap out of memory",
+    rb"(^[\w.]*MemoryError\b.*|^  what\(\):  std::bad_alloc)\s*\Z"
+    rb"|^FATAL ERROR: .*JavaScript heap out of memory",
     re.MULTILINE,
 )
 """What interpreters and libraries print when they were refused memory."""

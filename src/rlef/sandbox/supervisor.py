@@ -284,6 +284,7 @@ class Supervisor:
         if self._broken:
             job.deliver(self._broken)
         else:
+            job.profile = self._home.like(job.profile)
             self._waiting.append(job)
 
     def _drop(self, job: Job) -> None:
