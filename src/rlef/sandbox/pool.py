@@ -64,6 +64,7 @@ class Sandbox:
         limits: RunLimits,
         *,
         language: str = "python",
+        beside: Mapping[str, bytes] | None = None,
         files: Sequence[Mapping[str, bytes]] | None = None,
         arguments: Sequence[str] = (),
         collect: Mapping[str, int] | None = None,
@@ -71,7 +72,8 @@ class Sandbox:
         """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
 
         ``language`` is a name that ``rlef.sandbox.languages`` knows; a program that must be
-        compiled is compiled first, in a slot of its own kind, and once.
+        compiled is compiled first, in a slot of its own kind, and once. ``beside`` are files
+        that lie beside the source, where it is compiled or run: headers, modules.
 
         With ``files`` (one mapping of name to content for each of ``stdins``) the program
         finds them in its working directory, may write there, and gets ``arguments`` as
@@ -90,14 +92,17 @@ class Sandbox:
         text = _encoded(source, stdins)
         if tongue is languages.PYTHON:
             job = Job(text, stdins, limits)
-            if files is not None:
+            if files is not None or beside:
+                each = files if files is not None else [{}] * len(stdins)
                 job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(collect or {})
-                job.inward = [bundle.inward(some, arguments, collect or {}) for some in files]
+                job.inward = [
+                    bundle.inward({**(beside or {}), **some}, arguments, collect or {}) for some in each
+                ]
             async with aclosing(self._results(job)) as results:
                 async for result in results:
                     yield result
             return
-        program = await self._prepared(tongue, text)
+        program = await self._prepared(tongue, text, beside)
         if isinstance(program, RunResult):
             yield program
             return
@@ -142,8 +147,10 @@ class Sandbox:
             if not over:
                 self._supervisor.cancel(job)
 
-    async def _prepared(self, language: languages.Language, source: bytes) -> Program | RunResult:
-        future = self._workshop.prepare(language, source)
+    async def _prepared(
+        self, language: languages.Language, source: bytes, beside: Mapping[str, bytes] | None
+    ) -> Program | RunResult:
+        future = self._workshop.prepare(language, source, beside)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:

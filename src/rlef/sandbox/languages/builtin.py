@@ -19,6 +19,7 @@ def _cpp(standard: str) -> Language:
             "-fmax-errors=10", "-fdiagnostics-color=never", "-w", "-o", "{output}", "{source}",
         ),
         paths=paths.gcc,
+        hello="#include <iostream>\nint main() { std::string s; std::cin >> s; std::cout << s << '\\n'; }",
         precompile="bits/stdc++.h",
     )  # fmt: skip
 
@@ -33,6 +34,7 @@ register(
         install="apt install nodejs",
         run=("{program}", "--max-old-space-size={memory_mb}", "--random-seed=1", "{source}"),
         check=("{program}", "--check", "{source}"),
+        hello="console.log(require('fs').readFileSync('/dev/stdin', 'utf8').trim())",
         own_bytes=64 * _MIB,
         reserved_bytes=1024 * _MIB,
         stack_bytes=64 * _MIB,

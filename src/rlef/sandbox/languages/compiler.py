@@ -59,13 +59,16 @@ def run_command(
 
 
 def compile_source(
-    supervisor: Supervisor, language: Language, source: bytes, header: Kept | None
+    supervisor: Supervisor, language: Language, files: Mapping[str, bytes], header: Kept | None
 ) -> Compiled:
-    """Compile in a jail. Raises ``SandboxError`` and ``SandboxUnavailable``."""
+    """Compile in a jail; ``files`` are the source, by its name, and what it includes.
+
+    Raises ``SandboxError`` and ``SandboxUnavailable``.
+    """
     found = tool(language)
     extra = [f"-I{_HEADER_AT}"] if header else []
     result = _compile(
-        supervisor, language, found, {language.source: source}, extra=extra, header=header,
+        supervisor, language, found, files, extra=extra, header=header,
         collect={_OUTPUT: language.output_bytes},
     )  # fmt: skip
     binary = result.files.get(_OUTPUT, b"")

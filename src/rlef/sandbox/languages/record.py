@@ -44,6 +44,8 @@ class Language:
     libraries, which are found."""
     precompile: str = ""
     """A header that is worth compiling once if a source includes it: ``bits/stdc++.h``."""
+    hello: str = ""
+    """A program that prints its input, with which ``rlef doctor`` tries the language."""
     environment: tuple[tuple[str, str], ...] = ()
     own_bytes: int = 0
     """Memory that an empty program takes, which is not held against the limit."""
@@ -71,6 +73,7 @@ PYTHON = Language(
     suffixes=(".py",),
     program="python3",
     install="set sandbox.python to the path of an interpreter, 3.11 or later",
+    hello="print(input())",
 )
 """Runs in the slot's own interpreter; none of the commands is for it."""
 

@@ -39,7 +39,8 @@ class Program:
     """A program that is ready to run. ``close`` it."""
 
     language: Language
-    source: bytes
+    sources: Mapping[str, bytes]
+    """The source, by its name, and what lies beside it."""
     tool: Tool
     executable: int = -1
     """Descriptor of the compiled binary; -1 for an interpreted language."""
@@ -66,7 +67,7 @@ class Program:
             path, command = "", [f"./{_name(language)}", *arguments]
         else:
             profile = interpreted(language)
-            own[language.source] = self.source
+            own |= self.sources
             command = [*self._command(language.run, limits), *arguments]
             path = command[0]
         order = {
@@ -99,7 +100,7 @@ class Program:
     def check_job(self) -> Job:
         """The job of asking the interpreter whether it can read the source."""
         checking = replace(self.language, run=self.language.check, check=())
-        return Program(checking, self.source, self.tool).job([b""], self.language.compile_limits)
+        return Program(checking, self.sources, self.tool).job([b""], self.language.compile_limits)
 
     def refusal(self, checked: RunResult) -> RunResult | None:
         """The compile error that the answer of ``check_job`` means, if any."""
@@ -129,44 +130,50 @@ class Workshop:
         self._compiling: dict[str, Future[compiler.Compiled]] = {}
         self._headers = _Headers(supervisor)
 
-    def prepare(self, language: Language, source: bytes) -> Future[Program | RunResult]:
+    def prepare(
+        self, language: Language, source: bytes, beside: Mapping[str, bytes] | None = None
+    ) -> Future[Program | RunResult]:
         """The program, or the one COMPILE_ERROR result that it gets.
+
+        ``beside`` are files that lie beside the source, by their names: headers, modules.
 
         The future may raise ``SandboxUnavailable`` if the language is not installed,
         ``SandboxError`` if the sandbox failed, ``UserError``.
         """
-        return self._threads.submit(self._prepare, language, source)
+        return self._threads.submit(self._prepare, language, {**(beside or {}), language.source: source})
 
     def close(self) -> None:
         """Forget what was compiled. The supervisor must be closed before."""
         self._threads.shutdown(wait=True)
         self._binaries.close()
 
-    def _prepare(self, language: Language, source: bytes) -> Program | RunResult:
+    def _prepare(self, language: Language, sources: Mapping[str, bytes]) -> Program | RunResult:
         found = tool(language)
         if not language.compile:
-            return Program(language, source, found)
-        key = hashlib.sha256(found.identity.encode() + source).hexdigest()
+            return Program(language, sources, found)
+        key = _key(found, sources)
         with self._lock:
             if key in self._refusals:
                 self._refusals.move_to_end(key)
                 return self._refusals[key]
             if (fd := self._binaries.lease(key)) is not None:
-                return Program(language, source, found, fd)
+                return Program(language, sources, found, fd)
             waiting = self._compiling.get(key)
             mine = waiting or self._compiling.setdefault(key, Future())
         if waiting is None:
-            self._compile(mine, key, language, source)
+            self._compile(mine, key, language, sources)
         made = mine.result()
         if made.refusal:
             return made.refusal
         fd = self._binaries.lease(key)
         return Program(language, source, found, self._binaries.keep(key, made.binary) if fd is None else fd)
 
-    def _compile(self, done: Future[compiler.Compiled], key: str, language: Language, source: bytes) -> None:
+    def _compile(
+        self, done: Future[compiler.Compiled], key: str, language: Language, sources: Mapping[str, bytes]
+    ) -> None:
         try:
-            header = self._headers.of(language) if _includes(source, language) else None
-            made = compiler.compile_source(self._supervisor, language, source, header)
+            header = self._headers.of(language) if _includes(sources, language) else None
+            made = compiler.compile_source(self._supervisor, language, sources, header)
             with self._lock:
                 if made.refusal:
                     self._refusals[key] = made.refusal
@@ -182,8 +189,16 @@ class Workshop:
                 del self._compiling[key]
 
 
-def _includes(source: bytes, language: Language) -> bool:
-    return bool(language.precompile) and language.precompile.encode() in source
+def _key(found: Tool, sources: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256(found.identity.encode())
+    for name, content in sorted(sources.items()):
+        digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _includes(sources: Mapping[str, bytes], language: Language) -> bool:
+    name = language.precompile.encode()
+    return bool(name) and any(name in content for content in sources.values())
 
 
 class _Headers:
