@@ -166,7 +166,7 @@ class Workshop:
         if made.refusal:
             return made.refusal
         fd = self._binaries.lease(key)
-        return Program(language, source, found, self._binaries.keep(key, made.binary) if fd is None else fd)
+        return Program(language, sources, found, self._binaries.keep(key, made.binary) if fd is None else fd)
 
     def _compile(
         self, done: Future[compiler.Compiled], key: str, language: Language, sources: Mapping[str, bytes]
