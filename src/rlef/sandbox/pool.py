@@ -91,33 +91,41 @@ class Sandbox:
         tongue = languages.find(language)
         text = _encoded(source, stdins)
         if tongue is languages.PYTHON:
-            job = Job(text, stdins, limits)
-            if files is not None or beside:
-                each = files if files is not None else [{}] * len(stdins)
-                job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(collect or {})
-                job.inward = [
-                    bundle.inward({**(beside or {}), **some}, arguments, collect or {}) for some in each
-                ]
-            async with aclosing(self._results(job)) as results:
-                async for result in results:
-                    yield result
-            return
-        program = await self._prepared(tongue, text, beside)
+            runs = self._results(_python_job(text, stdins, limits, beside, files, arguments, collect))
+        else:
+            runs = self._run_foreign(tongue, text, stdins, limits, beside, files, arguments, collect)
+        async with aclosing(runs):
+            async for result in runs:
+                yield result
+
+    async def _run_foreign(
+        self,
+        language: languages.Language,
+        source: bytes,
+        stdins: Sequence[bytes],
+        limits: RunLimits,
+        beside: Mapping[str, bytes] | None,
+        files: Sequence[Mapping[str, bytes]] | None,
+        arguments: Sequence[str],
+        collect: Mapping[str, int] | None,
+    ) -> AsyncGenerator[RunResult, None]:
+        """``run`` for a language that is not the slots' own."""
+        program = await self._prepared(language, source, beside)
         if isinstance(program, RunResult):
             yield program
             return
         try:
-            job = program.job(stdins, limits, files=files, arguments=arguments, collect=collect)
-            first = True
-            async with aclosing(self._results(job)) as results:
-                async for result in results:
-                    if first and program.may_be_refused(result):
-                        checked = [r async for r in self._results(program.check_job())]
-                        if refusal := program.refusal(checked[0]):
+            # The first test alone, if a failure of it may mean that the source does not parse.
+            alone = 1 if language.check else len(stdins)
+            for portion in [slice(alone), slice(alone, None)][: 1 + (alone < len(stdins))]:
+                some = None if files is None else files[portion]
+                job = program.job(stdins[portion], limits, files=some, arguments=arguments, collect=collect)
+                async with aclosing(self._results(job)) as results:
+                    async for result in results:
+                        if not portion.start and (refusal := await self._refusal(program, result)):
                             yield refusal
                             return
-                    first = False
-                    yield result
+                        yield result
         finally:
             # Behind whatever the job still has waiting in the supervisor's queue.
             if not self._supervisor.post(program.close):
@@ -156,6 +164,13 @@ class Sandbox:
         except asyncio.CancelledError:
             future.add_done_callback(_let_go)
             raise
+
+    async def _refusal(self, program: Program, first: RunResult) -> RunResult | None:
+        """The compile error that the first test's failure was, if it was one."""
+        if not program.may_be_refused(first):
+            return None
+        async with aclosing(self._results(program.check_job())) as results:
+            return program.refusal(await anext(results))
 
     async def close(self) -> None:
         """Kill every slot. Runs in flight raise ``SandboxError``. Safe to call twice."""
@@ -220,6 +235,23 @@ def _run_once(
         result = program.refusal(checked) or result
     program.close()
     return result
+
+
+def _python_job(
+    source: bytes,
+    stdins: Sequence[bytes],
+    limits: RunLimits,
+    beside: Mapping[str, bytes] | None,
+    files: Sequence[Mapping[str, bytes]] | None,
+    arguments: Sequence[str],
+    collect: Mapping[str, int] | None,
+) -> Job:
+    job = Job(source, stdins, limits)
+    if files is not None or beside:
+        each = files if files is not None else [{}] * len(stdins)
+        job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(collect or {})
+        job.inward = [bundle.inward({**(beside or {}), **some}, arguments, collect or {}) for some in each]
+    return job
 
 
 def _encoded(source: str, stdins: Sequence[bytes]) -> bytes:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from rlef.errors import SandboxError
 from rlef.sandbox import bundle
 from rlef.sandbox.job import Job
 from rlef.sandbox.languages import compiler
@@ -173,7 +174,13 @@ class Workshop:
     ) -> None:
         try:
             header = self._headers.of(language) if _includes(sources, language) else None
-            made = compiler.compile_source(self._supervisor, language, sources, header)
+            try:
+                made = compiler.compile_source(self._supervisor, language, sources, header)
+            except SandboxError:
+                if header is None:
+                    raise
+                self._headers.forget(language)  # it may be what keeps the slot from booting
+                made = compiler.compile_source(self._supervisor, language, sources, None)
             with self._lock:
                 if made.refusal:
                     self._refusals[key] = made.refusal
@@ -218,3 +225,8 @@ class _Headers:
                     None if isinstance(store, str) else compiler.header_for(self._supervisor, store, language)
                 )
             return self._found[language.name]
+
+    def forget(self, language: Language) -> None:
+        """Do without from now on."""
+        with self._lock:
+            self._found[language.name] = None
