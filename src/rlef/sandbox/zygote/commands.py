@@ -107,7 +107,8 @@ class Command:
             os.chdir(self.directory)
         program.seal(self.run, fds, -1 if self.path else self.run.heads[1])
         resource.setrlimit(resource.RLIMIT_STACK, (self.stack, self.stack))
-        with contextlib.suppress(OSError):  # refused unless further processes are granted
+        # Refused unless further processes are granted, which this function calls a ValueError.
+        with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_CPU, self.run.cpu_seconds)
         for number in _IGNORED:
             signal.signal(number, signal.SIG_DFL)
