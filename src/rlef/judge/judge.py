@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -41,6 +41,12 @@ class Runner(Protocol):
         Yields one result per input, or a single ``COMPILE_ERROR``. Raises ``SandboxError``
         when the sandbox itself fails. A caller that needs no more closes the generator.
         """
+        ...
+
+    def call(
+        self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits
+    ) -> AsyncGenerator[RunResult, None]:
+        """Call ``function`` of ``source``; see `sandbox.Sandbox.call`. Otherwise as ``run``."""
         ...
 
 
@@ -160,51 +166,60 @@ class Judge:
         """Run the tests in order; unless ``all_of_them``, no further than the first failure."""
         reports: list[TestReport] = []
         rung = ""
-        source, stdins = _program(problem, code, tests)
         try:
-            async with aclosing(_steady(self.sandbox, source, stdins, _limits(problem))) as runs:
+            async with aclosing(self._runs(problem, code, tests)) as runs:
                 async for run in runs:
                     rung = run.rung.value
                     # A program that does not compile fails all tests; any other run is one test.
                     left = tests[len(reports) :]
                     mine = left if run.status is Status.COMPILE_ERROR else left[:1]
-                    reports += [report_of(problem, code, test, run, keep=keep) for test in mine]
+                    reports += [await self._report(problem, code, test, run, keep) for test in mine]
                     if not all_of_them and reports[-1].verdict is not Verdict.ACCEPTED:
                         break
         except SandboxError as error:
             reports += [judge_error(test, error) for test in tests[len(reports) :]]
         return tuple(reports if all_of_them else _to_first_failure(reports)), rung
 
+    async def _report(
+        self, problem: Problem, code: str, test: TestCase, run: RunResult, keep: int
+    ) -> TestReport:
+        """The report of a run. No call fails that shared its process: it is made again, alone."""
+        report = report_of(problem, test, run, keep=keep)
+        if run.shared and report.verdict is not Verdict.ACCEPTED:
+            async with aclosing(self._runs(problem, code, (test,))) as again:
+                report = report_of(problem, test, await anext(again), keep=keep)
+        return report
+
+    def _runs(
+        self, problem: Problem, code: str, tests: Sequence[TestCase]
+    ) -> AsyncGenerator[RunResult, None]:
+        """One run for each test, or a single one if the program does not compile."""
+        limits = _limits(problem)
+        if problem.form == "call":
+            return call.runs(self.sandbox, _steady, problem, code, tests, limits)
+        stdins = [test.input.encode("utf-8", "surrogatepass") for test in tests]
+        return _steady(lambda done: self.sandbox.run(code, stdins[done:], limits), len(stdins))
+
 
 async def _steady(
-    sandbox: Runner, source: str, stdins: Sequence[bytes], limits: RunLimits
+    start: Callable[[int], AsyncGenerator[RunResult, None]], count: int
 ) -> AsyncGenerator[RunResult, None]:
-    """``sandbox.run``, going on after the sandbox's own failures, up to `TRIES` at one input."""
+    """Runs ``start(0)``; goes on where the sandbox itself fails, up to `TRIES` at one of ``count`` inputs."""
     done = failed = 0
-    while done < len(stdins):
+    while done < count:
         try:
-            async with aclosing(sandbox.run(source, stdins[done:], limits)) as runs:
+            async with aclosing(start(done)) as runs:
                 async for run in runs:
                     yield run
                     done, failed = done + 1, 0
                     if run.status is Status.COMPILE_ERROR:
                         return
-            if done < len(stdins):
-                raise SandboxError(f"{len(stdins) - done} results are missing")
+            if done < count:
+                raise SandboxError(f"{count - done} results are missing")
         except SandboxError:
             failed += 1
             if failed == TRIES:
                 raise
-
-
-def _program(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[str, list[bytes]]:
-    """The source to run and the stdin of each test."""
-    if problem.form == "call":
-        source = call.with_driver(code, call.entry_name(problem))
-        for test in tests:
-            call.check_arguments(test.input, problem.id)
-        return source, [call.stdin(code, test.input) for test in tests]
-    return code, [test.input.encode("utf-8", "surrogatepass") for test in tests]
 
 
 def _limits(problem: Problem) -> RunLimits:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
 Script = Callable[[str, bytes], RunResult | bytes]
-"""From source and stdin to a result; bytes are the stdout of a run that ends well. May
-raise ``SandboxError``."""
+"""From source and stdin (or arguments) to a result; bytes are the stdout (or the value) of a run that
+ends well. May raise ``SandboxError``."""
 
 
 class ScriptedSandbox:
@@ -21,6 +22,8 @@ class ScriptedSandbox:
         self.runs: list[tuple[str, bytes]] = []
         """Every run that was started: source and stdin."""
         self.limits: list[RunLimits] = []
+        self.functions: list[str] = []
+        """The function of each ``call``."""
         self.closed = 0
         """How many calls of ``run`` have ended, read to their end or closed early."""
 
@@ -28,6 +31,22 @@ class ScriptedSandbox:
         self, source: str, stdins: Sequence[bytes], limits: RunLimits
     ) -> AsyncGenerator[RunResult, None]:
         """As a sandbox does: one result per input, or one ``COMPILE_ERROR``."""
+        async with aclosing(self._play(source, stdins, limits)) as results:
+            async for result in results:
+                yield result
+
+    async def call(
+        self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits
+    ) -> AsyncGenerator[RunResult, None]:
+        """As ``run``; the script is given the arguments of each call."""
+        self.functions.append(function)
+        async with aclosing(self._play(source, arguments, limits, called=True)) as results:
+            async for result in results:
+                yield result
+
+    async def _play(
+        self, source: str, stdins: Sequence[bytes], limits: RunLimits, *, called: bool = False
+    ) -> AsyncGenerator[RunResult, None]:
         self.limits.append(limits)
         try:
             for stdin in stdins:
@@ -35,7 +54,11 @@ class ScriptedSandbox:
                 await asyncio.sleep(self.delay() if self.delay else 0)
                 result = self.script(source, stdin)
                 if isinstance(result, bytes):
-                    result = RunResult(status=Status.EXITED, stdout=result)
+                    result = (
+                        RunResult(status=Status.EXITED, outward=result)
+                        if called
+                        else RunResult(status=Status.EXITED, stdout=result)
+                    )
                 yield result
                 if result.status is Status.COMPILE_ERROR:
                     return

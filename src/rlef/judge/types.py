@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rlef.problems.checks import CODE
+
 
 class Verdict(StrEnum):
     """The outcome of one test, or of a program over its tests."""
@@ -34,11 +36,18 @@ class TestReport:
     input: str
     expected: str
     got: str = ""
-    """What the program printed (or returned, as JSON), decoded with replacement."""
+    """What the program printed (or returned, as plain data), decoded with replacement."""
     error: str = ""
     """stderr, or the compiler's message."""
     cpu_s: float = 0.0
     peak_bytes: int = 0
+    check: str = "equal"
+    """What was checked of a returned value; see `problems.checks`."""
+
+    @property
+    def weak(self) -> bool:
+        """True if the program could have forged this: the test ran in its own process."""
+        return self.check == CODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +75,11 @@ class _Report:
     def passed(self) -> bool:
         """True if every test ran and was accepted."""
         return self.verdict is Verdict.ACCEPTED and len(self.tests) == self.total
+
+    @property
+    def weak(self) -> int:
+        """How many of the tests the program could have forged; see ``TestReport.weak``."""
+        return sum(test.weak for test in self.tests)
 
     @property
     def failures(self) -> tuple[TestReport, ...]:

@@ -17,14 +17,19 @@ from types import TracebackType
 
 import rlef.config
 from rlef.errors import SandboxError, SandboxUnavailable
-from rlef.sandbox import bundle, cgroups, languages
+from rlef.sandbox import bundle, calls, cgroups, languages
 from rlef.sandbox.doctor import unavailable
 from rlef.sandbox.interpreter import home_profile
 from rlef.sandbox.job import Delivery, Job, first_result
 from rlef.sandbox.languages.workshop import Program, Workshop
 from rlef.sandbox.profile import PYTHON_FILES
+from rlef.sandbox.status import file_limit
 from rlef.sandbox.supervisor import BootError, Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
+from rlef.sandbox.zygote.protocol import Mode
+
+CHUNK = 256
+"""Most calls that share a process."""
 
 
 class Sandbox:
@@ -98,6 +103,30 @@ class Sandbox:
             async for result in runs:
                 yield result
 
+    async def call(
+        self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits, *, chunk: int = CHUNK
+    ) -> AsyncGenerator[RunResult, None]:
+        """Call ``function`` of ``source`` with each of ``arguments``; one result a call, in order.
+
+        A text of ``arguments`` is a list as plain data (`problems.plain`); ``outward`` of a result is
+        the value that the call returned, in the same form, written by a hostile program, and
+        empty if there is none. Where there is no ``function`` the texts are code to execute after
+        the program, and the value is ``true`` or ``false``; nothing parts such code from the program.
+
+        Up to ``chunk`` calls share a process if nothing can pass between them (`sandbox.calls`).
+        Otherwise as ``run``.
+        """
+        text = _encoded(source, arguments)
+
+        def start(chunks: list[bytes]) -> AsyncGenerator[RunResult, None]:
+            job = Job(text, [b""] * len(chunks), limits, mode=Mode.CALL, inward=chunks)
+            job.outward_bytes = file_limit(limits)
+            return self._results(job)
+
+        async with aclosing(calls.made(start, function, arguments, limits, chunk)) as results:
+            async for result in results:
+                yield result
+
     async def _run_foreign(
         self,
         language: languages.Language,
@@ -148,7 +177,8 @@ class Sandbox:
                 item = await arrived.get()
                 over = not isinstance(item, RunResult)
                 if isinstance(item, RunResult):
-                    yield item if job.inward is None else replace(item, files=bundle.outward(item.outward))
+                    bundled = job.inward is not None and job.mode is not Mode.CALL
+                    yield replace(item, files=bundle.outward(item.outward)) if bundled else item
                 elif item is not None:
                     raise item
         finally:
