@@ -11,6 +11,7 @@ import ast
 import copy
 from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any
 
 _BINARY = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod, ast.Div, ast.BitXor, ast.BitAnd, ast.BitOr)
 """No power and no shift: a mistake of these makes numbers of megabytes."""
@@ -50,22 +51,9 @@ def _scratch(source: str, random: Random) -> str:
 
 def _sites(tree: ast.AST) -> Iterator[Site]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, _BINARY):
-            yield lambda random, node=node: setattr(node, "op", random.choice(_BINARY)())
-        elif isinstance(node, ast.BoolOp):
-            yield lambda random, node=node: setattr(node, "op", random.choice((ast.And, ast.Or))())
-        elif isinstance(node, ast.Compare):
-            yield lambda random, node=node: setattr(node, "ops", [random.choice(_COMPARE)(), *node.ops[1:]])
-        elif isinstance(node, ast.Constant):
-            yield lambda random, node=node: setattr(node, "value", _other(node.value, random))
-        elif isinstance(node, ast.If | ast.While | ast.IfExp):
-            yield lambda random, node=node: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test))
-        elif isinstance(node, ast.Call) and len(node.args) > 1:
-            yield lambda random, node=node: random.shuffle(node.args)
-        elif isinstance(node, ast.Return):
-            yield lambda random, node=node: setattr(node, "value", None)
-        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-            yield lambda random, node=node: setattr(node.slice, random.choice(("lower", "upper", "step")), None)
+        for kind, mistake in _MISTAKES.items():
+            if isinstance(node, kind):
+                yield lambda random, node=node, mistake=mistake: mistake(node, random)
         for body in _bodies(node):
             yield lambda random, body=body: _disturb(body, random)
 
@@ -97,5 +85,55 @@ def _other(value: object, random: Random) -> object:
     if isinstance(value, float):
         return random.choice((value + 1, -value, 0.0, value / 3))
     if isinstance(value, str):
-        return random.choice((value + " ", value[1:], value.upper(), value + value, "", value + "\u00e9\u20ac"))
+        return random.choice(
+            (value + " ", value[1:], value.upper(), value + value, "", value + "\u00e9\u20ac")
+        )
     return value
+
+
+def _operator(node: ast.BinOp | ast.AugAssign, random: Random) -> None:
+    if isinstance(node.op, _BINARY):
+        node.op = random.choice(_BINARY)()
+
+
+def _junction(node: ast.BoolOp, random: Random) -> None:
+    node.op = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
+
+
+def _comparison(node: ast.Compare, random: Random) -> None:
+    node.ops[0] = random.choice(_COMPARE)()
+
+
+def _constant(node: ast.Constant, random: Random) -> None:
+    node.value = _other(node.value, random)
+
+
+def _condition(node: ast.If | ast.While | ast.IfExp, random: Random) -> None:
+    node.test = ast.UnaryOp(ast.Not(), node.test)
+
+
+def _arguments(node: ast.Call, random: Random) -> None:
+    random.shuffle(node.args)
+
+
+def _result(node: ast.Return, random: Random) -> None:
+    node.value = None
+
+
+def _slice(node: ast.Slice, random: Random) -> None:
+    setattr(node, random.choice(("lower", "upper", "step")), None)
+
+
+_MISTAKES: dict[Any, Callable[[Any, Random], None]] = {
+    ast.BinOp: _operator,
+    ast.AugAssign: _operator,
+    ast.BoolOp: _junction,
+    ast.Compare: _comparison,
+    ast.Constant: _constant,
+    ast.If: _condition,
+    ast.While: _condition,
+    ast.IfExp: _condition,
+    ast.Call: _arguments,
+    ast.Return: _result,
+    ast.Slice: _slice,
+}

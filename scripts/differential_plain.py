@@ -16,15 +16,19 @@ because a mutant may loop, eat memory or, by bad luck, call something that it sh
 without that. Hashes must be equal on both sides, or sets print in another order.
 """
 
+# ruff: noqa: SIM905 (names read better as words)
+
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import select
 import signal
 import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +40,9 @@ MODULES = frozenset(
 )
 """Modules that a program may import: they compute, and touch no file, process or clock."""
 
-_SYS = frozenset("argv exit getrecursionlimit getsizeof maxsize setrecursionlimit stderr stdin stdout".split())
+_SYS = frozenset(
+    "argv exit getrecursionlimit getsizeof maxsize setrecursionlimit stderr stdin stdout".split()
+)
 _NAMES = frozenset(
     "__import__ __builtins__ __loader__ __spec__ breakpoint compile delattr dir eval exec getattr "
     "globals help locals memoryview open setattr vars".split()
@@ -47,6 +53,14 @@ _DUNDERS = frozenset(
 )
 _UNSTEADY = frozenset("id now today utcnow time SystemRandom urandom fromtimestamp".split())
 """Names whose values differ from run to run: nothing to compare."""
+
+_DOORS = frozenset(
+    name
+    for module in MODULES
+    for name, value in vars(importlib.import_module(module)).items()
+    if isinstance(value, types.ModuleType) and name not in MODULES
+)
+"""Names under which a module of `MODULES` holds another one: ``random._os``."""
 
 _GUARD = """
 import os, resource, sys
@@ -98,7 +112,7 @@ def _bad_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 def _bad_name(node: ast.Name | ast.Attribute) -> Iterator[str]:
     if isinstance(node, ast.Name):
-        if node.id in _NAMES or node.id in _UNSTEADY or (_private(node.id) and node.id.startswith("__")):
+        if node.id in _NAMES or node.id in _UNSTEADY or _hidden(node.id):
             yield f"uses {node.id}"
         return
     if isinstance(node.value, ast.Name) and node.value.id == "sys":
@@ -112,15 +126,11 @@ def _leads_out(name: str) -> bool:
     """True for attributes that may lead from an object to the interpreter or to another module."""
     if name in ("compile", "readline"):  # of re and of files; also the names of a built-in and a module
         return False
-    return (_private(name) and name.startswith("__")) or name in _NAMES or _is_module(name)
+    return _hidden(name) or name in _NAMES or name in _DOORS or name == "sys"
 
 
-def _private(name: str) -> bool:
-    return name.startswith("_") and name not in _DUNDERS
-
-
-def _is_module(name: str) -> bool:
-    return name == "sys" or (name.strip("_") in sys.stdlib_module_names and name not in MODULES)
+def _hidden(name: str) -> bool:
+    return name.startswith("__") and name not in _DUNDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +167,11 @@ class Plain:
     def _run(self, path: Path, stdin: bytes) -> Outcome:
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         guard = [python, "-I", "-S", "-c", _GUARD, self._limits]
-        streams = [tempfile.TemporaryFile() for _ in range(3)]
-        with streams[0] as given, streams[1] as out, streams[2] as err:
+        with (
+            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+        ):
             given.write(stdin)
             given.seek(0)
             child = subprocess.Popen(

@@ -26,7 +26,7 @@ from rlef.problems import basics, conventions
 INPUTS = 3
 """Most inputs that a program runs on."""
 
-SOURCES = ("conventions", "basics", "humaneval", "mbpp", "apps inputs", "mutants")
+SOURCES = ("endings", "conventions", "basics", "humaneval", "mbpp", "apps inputs", "mutants")
 
 _READERS = {
     "tokens": "import sys\nwords = sys.stdin.read().split()\nprint(len(words), sorted(words)[:50])",
@@ -41,6 +41,64 @@ _READERS = {
     "mixed": "import sys\na = input()\nb = sys.stdin.readline()\nprint(a, b, file=sys.stderr)\nprint({a, b})",
 }
 """Programs that read the inputs of APPS: its rows hold tests and no solutions."""
+
+
+_ENDINGS = {
+    "misspelt name": "total = 1\nprint(totl)",
+    "misspelt attribute": "print('a'.spilt())",
+    "misspelt in a chain": "value = 1\ntry:\n    valeu\nexcept NameError:\n    raise KeyError(valuee)",
+    "cause": "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise ValueError('no') from e",
+    "context": "try:\n    [][1]\nexcept IndexError:\n    {}['k']",
+    "no context": "try:\n    [][1]\nexcept IndexError:\n    raise KeyError('k') from None",
+    "notes": "e = ValueError('a')\ne.add_note('first\\nsecond')\nraise e",
+    "group": "raise ExceptionGroup('some', [ValueError(1), KeyError(2)])",
+    "own class": "class Odd(Exception):\n    def __str__(self):\n        return 'a\\n  b'\nraise Odd",
+    "no message": "raise ValueError",
+    "str fails": "class Odd(Exception):\n    def __str__(self):\n        raise KeyError\nraise Odd",
+    "assert": "x = 3\nassert x == 4, f'got {x}'",
+    "recursion": "def f(n):\n    return f(n + 1)\nf(0)",
+    "mutual recursion": "def f(n):\n    return g(n)\ndef g(n):\n    return f(n)\nf(0)",
+    "in a lambda": "print(list(map(lambda x: 1 // x, [1, 0])))",
+    "in a comprehension": "print([1 // x for x in [1, 0]])",
+    "in a method": "class A:\n    def f(self):\n        return self.g\nA().f()",
+    "in a del": "class A:\n    def __init__(self):\n        self.x = 1\na = A()\ndel a\na",
+    "over lines": "x = 0\ny = (1 +\n     2 //\n     x)\n",
+    "tabs": "def f():\n\tif 1:\n\t\treturn {}[\t'k']\nf()",
+    "white space at the end": "x = []  \nprint( x[1] )   \n",
+    "carriage returns": "x = []\r\nif 1:\r\n    print(x[1])  \r\n",
+    "old line ends": "x = []\rprint(x[1])\r",
+    "form feed": "x = 1\n\x0cy = 2\n1 / 0\n",
+    "separators in a text": "x = '\u2028 \x85 \x1c \x0b'\nprint(len(x), x[9:]); print(x[9])\n",
+    "wide characters": "x = '\u65e5\u672c'; y = x['\u00e9']\n",
+    "mark at the start": "\ufeffprint('\u00e9')\n1 / 0\n",
+    "no line end": "print(1); 1 / 0",
+    "in the library": "import json\njson.loads('{')",
+    "in a generator": "def g():\n    yield 1\n    raise LookupError('x')\nsum(g())",
+    "exit in a function": "import sys\ndef f():\n    sys.exit('bye')\nf()",
+    "exit with a tuple": "raise SystemExit(1, 2)",
+    "exit with None": "raise SystemExit(None)",
+    "exit with a float": "raise SystemExit(2.5)",
+    "exit with True": "raise SystemExit(True)",
+    "interrupt": "raise KeyboardInterrupt",
+    "stop iteration": "next(iter([]))",
+    "unprintable text": "print('\\ud800')",
+    "syntax": "def f(:\n    pass",
+    "syntax at the end": "print((1, 2)\n",
+    "late syntax": "print(1)\nreturn 2\n",
+    "bad indent": "if 1:\n    x = 1\n  y = 2\n",
+    "tabs and spaces": "if 1:\n        x = 1\n\ty = 2\n",
+    "unknown escape": "print('\\d')",
+    "is with a literal": "x = 1\nprint(x is 1)",
+    "huge int to text": "print(10 ** 5000)",
+    "error while printing": "class A:\n    def __repr__(self):\n        return 1\nprint([A()])",
+    "partial line": "import sys\nsys.stdout.write('no end')",
+    "stderr": "import sys\nprint('x', file=sys.stderr)\nprint('y')\nsys.stderr.write('no end')",
+    "closed stdout": "import sys\nprint('a')\nsys.stdout.close()\n",
+    "print to closed stdout": "import sys\nsys.stdout.close()\nprint('a')\n",
+    "empty": "",
+    "comment": "# nothing",
+}
+"""Hand-written ways to end, above all with a traceback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +122,7 @@ def programs(count: int, data: Path | None, seed: int = 0) -> list[Program]:
     if data is not None:
         known += [*_humaneval(data), *_mbpp(data), *_apps(data)]
     known = [_seeded(program) for program in known]
+    known += [Program("endings", name, code, (b"",)) for name, code in _ENDINGS.items()]
     mutants = itertools.islice(_mutants(known, Random(f"differential {seed}")), count // 4)
     return [*_shares(known, count - count // 4), *mutants]
 
@@ -124,7 +183,7 @@ def _printing(tree: ast.Module) -> str:
     """The text of ``tree`` with each ``assert left == right`` as ``print(repr(left))``."""
 
     class Prints(ast.NodeTransformer):
-        def visit_Assert(self, node: ast.Assert) -> ast.stmt:  # noqa: N802 (the name ast wants)
+        def visit_Assert(self, node: ast.Assert) -> ast.stmt:
             test = node.test
             value = test.left if isinstance(test, ast.Compare) else test
             shown = ast.Call(ast.Name("repr", ast.Load()), [value], [])
@@ -134,7 +193,9 @@ def _printing(tree: ast.Module) -> str:
 
 
 def _apps(data: Path) -> Iterator[Program]:
-    for row, (name, code) in zip(_rows(data / "apps_150.jsonl.gz"), itertools.cycle(_READERS.items()), strict=False):
+    for row, (name, code) in zip(
+        _rows(data / "apps_150.jsonl.gz"), itertools.cycle(_READERS.items()), strict=False
+    ):
         texts = [_text(test["input"]) for test in (*row["sample_io"], *row["test_list"])]
         stdins = tuple(text.encode("utf-8", "surrogatepass") for text in texts[:INPUTS])
         yield Program("apps inputs", f"apps/{row['name']} {name}", code, stdins)
