@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import queue
 import struct
 import threading
 import time
@@ -13,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlef.errors import SandboxError
-from rlef.sandbox import RunResult, Status, slot
+from rlef.sandbox import RunLimits, RunResult, Status, bundle, slot
+from rlef.sandbox.job import Job
 from rlef.sandbox.zygote import protocol
 from rlef.sandbox.zygote.protocol import Kind, Reason, Stage
 from wire_fakes import ANSWER, Client, HangUp, Peer, boot, descriptors, honest, serve
@@ -251,6 +255,30 @@ def test_garbage_in_answer_to_a_stop_does_not_hang(garbage: list[bytes | None], 
         assert arrived.empty(), "nothing is delivered to a job that was dropped"
 
 
+BUNDLES = st.one_of(
+    st.binary(max_size=60),
+    st.builds(
+        lambda head, body: json.dumps(head).encode() + b"\n" + body,
+        st.recursive(st.none() | st.integers(-9, 99) | st.text(max_size=3), st.lists, max_leaves=12),
+        st.binary(max_size=40),
+    ),
+    st.just(b"[" * 100_000),
+    st.just(b'{"a": 1}\n'),
+)
+
+
+@FUZZ
+@given(BUNDLES)
+def test_a_torn_bundle_of_files_is_an_error_and_nothing_else(data: bytes) -> None:
+    try:
+        found = bundle.outward(data)
+    except SandboxError:
+        return
+    header = json.loads(data.partition(b"\n")[0]) if data else []
+    assert sum(map(len, found.values())) <= len(data)
+    assert list(found) == list(dict.fromkeys(name for name, _ in header))
+
+
 def test_a_peer_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slot, "_BOOT_S", 0.2)
 
@@ -271,24 +299,38 @@ def test_a_peer_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         assert client.slots.started == 3 and time.monotonic() - started < 10
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"cpu_s": 0},
+        {"cpu_s": -1},
+        {"cpu_s": 1e30},
+        {"cpu_s": math.nan},
+        {"wall_s": math.inf},
+        {"wall_s": 0},
+        {"memory_bytes": 0},
+        {"memory_bytes": 2**70},
+        {"output_bytes": -1},
+        {"stderr_bytes": -1},
+    ],
+    ids=str,
+)
+def test_limits_that_limit_nothing_are_refused_before_they_reach_a_slot(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="limits must be positive"):
+        RunLimits(**limits)  # type: ignore[arg-type]
+
+
 def test_a_job_that_cannot_be_sent_is_an_error_for_its_owner_alone() -> None:
-    """Limits that fit no message, and inputs that are no bytes: the caller's mistake, not the end."""
+    """An input that is no bytes is the caller's mistake, and not the end of the sandbox."""
     with Client() as client:
         assert client.works()
-        for limits in (
-            {"cpu_s": 1e30},
-            {"cpu_s": float("nan")},
-            {"memory_bytes": 2**70},
-            {"wall_s": float("inf")},
-        ):
-            assert isinstance(client.run(**limits), Exception)
-            assert client.works()
+        arrived: queue.SimpleQueue[object] = queue.SimpleQueue()
+        client.supervisor.submit(Job(b"1", ["text"], RunLimits(), arrived.put))  # type: ignore[list-item]
+        assert isinstance(arrived.get(timeout=20), SandboxError)
+        assert client.works()
 
 
 def test_a_holder_whose_delivery_fails_costs_no_one_else_the_sandbox() -> None:
-    from rlef.sandbox import RunLimits
-    from rlef.sandbox.job import Job
-
     def deliver(item: object) -> None:
         raise RuntimeError("Event loop is closed")
 

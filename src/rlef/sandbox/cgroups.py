@@ -111,11 +111,17 @@ class Group:
         self._memory, self._pids = places.memory / name, places.pids / name
         self._limit = 2**63  # none yet
         self._kills = 0
-        for group in {self._memory, self._pids}:
-            group.mkdir(exist_ok=True)
-        (self._pids / "pids.max").write_text(str(_TASKS))
-        if self._version == 2:
-            self._write_if_there("memory.swap.max", "0")
+        try:
+            for group in (self._memory, self._pids):
+                group.mkdir(exist_ok=True)
+            (self._pids / "pids.max").write_text(str(_TASKS))
+            if self._version == 2:
+                self._write_if_there("memory.swap.max", "0")
+        except OSError:
+            for group in {self._memory, self._pids}:
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+            raise
 
     def attach(self, pid: int) -> None:
         """Move a process in; its children follow."""

@@ -20,13 +20,14 @@ from enum import Enum, auto
 from pathlib import Path
 
 from rlef.errors import SandboxError
-from rlef.sandbox import cgroups, memory
+from rlef.sandbox import cgroups, memory, replies
 from rlef.sandbox.job import Job, wall_limit
 from rlef.sandbox.profile import PYTHON, Profile
+from rlef.sandbox.replies import Report
 from rlef.sandbox.status import Ending, classify, file_limit
 from rlef.sandbox.types import Rung, RunResult
 from rlef.sandbox.zygote import protocol
-from rlef.sandbox.zygote.protocol import Kind, Mode, Reason, Stage
+from rlef.sandbox.zygote.protocol import Kind, Mode, Stage
 
 _MAIN = Path(__file__).with_name("zygote") / "__main__.py"
 _NOBODY = 65534
@@ -64,6 +65,14 @@ def jail_uid() -> int:
         [int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()
     ]
     return _NOBODY if any(first <= _NOBODY < first + count for first, _, count in rows) else 0
+
+
+def _parent(pid: int) -> int:
+    """The parent of a process (0 if it has none); -1 if it is gone or hidden from us."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return -1
 
 
 class Slot:
@@ -156,17 +165,26 @@ class Slot:
 
     def booted(self, message: bytes) -> bool:
         """Digest a boot message; True when the zygote is ready. Raises ``SandboxError``."""
-        head, *rows = message.decode().split("\n")
-        word, *numbers = head.split()
-        if word == "zygote":
-            with contextlib.suppress(ProcessLookupError):
-                self._zygote = os.pidfd_open(int(numbers[0]))
+        boot = replies.boot(message)
+        if boot.word == "zygote":
+            self._watch(boot.numbers[0])
             return False
-        self.steps = dict(row.split("\t", 1) for row in rows)
-        if word == "missing":
+        self.steps = boot.steps
+        if boot.word == "missing":
             raise SandboxError("a layer of isolation is missing")
-        self._base = (int(numbers[0]), int(numbers[1]))
+        self._base = (boot.numbers[0], boot.numbers[1])
         return True
+
+    def _watch(self, pid: int) -> None:
+        """Keep hold of pid 1 of the slot, which `kill` will kill: the launcher's child, nobody else."""
+        try:
+            held = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return  # it has ended, and its end of the socket tells so
+        if self._zygote >= 0 or not self.process or _parent(pid) not in (self.process.pid, -1):
+            os.close(held)
+            raise SandboxError("a slot names a process that is not its own")
+        self._zygote = held
 
     def begin(self, job: Job) -> None:
         """Start a run. Raises ``OSError``."""
@@ -227,16 +245,14 @@ class Slot:
 
     def _test_files(self, job: Job, index: int, inputs: list[int]) -> list[int]:
         """Descriptors of one test; those that can be closed once sent are added to ``inputs``."""
-        inputs.append(memory.sealed_file(job.stdins[index], "stdin"))
-        outputs = [memory.output_file(name) for name in ("stdout", "stderr")]
-        if job.inward is None:
-            job.outputs.append((*outputs,))
-            return [inputs[-1], *outputs]
-        stdin = inputs[-1]
-        outputs.append(memory.output_file("outward"))
-        job.outputs.append((*outputs,))
-        inputs.append(memory.sealed_file(job.inward[index], "inward"))
-        return [stdin, *outputs[:2], inputs[-1], outputs[2]]
+        stdin = memory.sealed_file(job.stdins[index], "stdin")
+        inputs.append(stdin)
+        inward = [] if job.inward is None else [memory.sealed_file(job.inward[index], "inward")]
+        inputs += inward
+        names = ("stdout", "stderr") if job.inward is None else ("stdout", "stderr", "outward")
+        outputs = memory.output_files(names)
+        job.outputs.append(outputs)
+        return [stdin, *outputs[:2], *inward, *outputs[2:]]
 
     def stop(self) -> None:
         """Ask the zygote to drop the run. Raises ``OSError``."""
@@ -246,25 +262,27 @@ class Slot:
 
     def stopped(self, message: bytes) -> bool:
         """True if the message answers our latest STOP."""
-        return message[0] == Kind.STOPPED and protocol.STOP.unpack(message)[1] == self._run
+        run = replies.stopped(message)
+        if run is None:
+            replies.reports(message)  # of tests that ended before the STOP arrived
+        return run == self._run
 
     def results(self, message: bytes) -> Iterator[tuple[RunResult, bool]]:
         """Results of tests and whether each is the run's last; those of an old run are left out.
 
         Raises ``SandboxError`` if the slot failed rather than the program.
         """
-        size = protocol.RESULT.size
-        for at in range(0, len(message), size):
-            if message[at] != Kind.STOPPED and (outcome := self._result(message[at : at + size])):
-                yield outcome
+        for report in replies.reports(message):
+            if report.run > self._run:
+                raise SandboxError("a slot tells of a run to come")
+            if report.run == self._run and self.job is not None:
+                yield self._result(report, self.job)
 
-    def _result(self, message: bytes) -> tuple[RunResult, bool] | None:
-        kind, run, _, stage, reason, status, cpu_ns, wall_ns, peak = protocol.RESULT.unpack(message)
-        job = self.job
-        if run != self._run or job is None or not job.outputs:
-            return None
-        if kind == Kind.FAILED and stage != Stage.COMPILING:
-            raise SandboxError(f"a slot failed in a run: {self.log() or _unstarted(job, status)}")
+    def _result(self, report: Report, job: Job) -> tuple[RunResult, bool]:
+        if report.kind == Kind.FAILED and report.stage != Stage.COMPILING:
+            raise SandboxError(f"a slot failed in a run: {self.log() or _unstarted(job, report.wait_status)}")
+        if not job.outputs or (report.kind == Kind.RESULT and report.index != job.received):
+            raise SandboxError("a slot tells of a test that it has not got")
         out, err, *back = files = job.outputs.popleft()
         job.received += 1
         try:
@@ -273,20 +291,21 @@ class Slot:
             outward = memory.head(back[0], job.outward_bytes) if back else b""
         finally:
             memory.close_all(files)
+        signalled = os.WIFSIGNALED(report.wait_status)
         ending = Ending(
-            stage=Stage(stage),
-            reason=Reason(reason),
-            wait_status=status,
-            cpu_s=cpu_ns / 1e9,
-            wall_s=wall_ns / 1e9,
-            peak_bytes=peak,
+            stage=report.stage,
+            reason=report.reason,
+            wait_status=report.wait_status,
+            cpu_s=report.cpu_ns / 1e9,
+            wall_s=report.wall_ns / 1e9,
+            peak_bytes=report.peak_bytes,
             stdout=stdout,
             stderr=stderr,
             stderr_size=stderr_size,
-            out_of_memory=bool(self.group and status and self.group.killed()),
+            out_of_memory=bool(self.group and report.wait_status and self.group.killed()),
         )
         self.deadline = time.monotonic() + 10 * wall_limit(job.limits) + _BOOT_S
-        last = stage != Stage.RUNNING or job.received == len(job.stdins)
+        last = report.stage != Stage.RUNNING or job.received == len(job.stdins)
         base = self._base[1]
         if job.mode is Mode.EXEC:
             # Its peak counts from that of the process that became it, and it needs none of that.
