@@ -68,10 +68,10 @@ def jail_uid() -> int:
 
 
 def _parent(pid: int) -> int:
-    """The parent of a process (0 if it has none); -1 if it is gone or hidden from us."""
+    """The parent of a process (0 if it has none); -1 if it can't be told."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except FileNotFoundError:
+    except OSError:
         return -1
 
 

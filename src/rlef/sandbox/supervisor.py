@@ -148,9 +148,14 @@ class Supervisor:
 
     def _boot(self, place: Place, profile: Profile) -> None:
         slot = Slot(place.cpu, self._groups, profile=profile, library=self._library)
+        try:
+            self._selector.register(slot.sock, selectors.EVENT_READ, slot)
+        except OSError:
+            slot.kill()
+            slot.bury()
+            raise
         place.slots[profile] = slot
         self._slots[slot] = place
-        self._selector.register(slot.sock, selectors.EVENT_READ, slot)
 
     def _fill(self) -> None:
         """Start slots of the home profile in the places of those that went."""
