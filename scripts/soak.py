@@ -187,17 +187,19 @@ async def soak(
 
 
 async def quiet(sandbox: Sandbox) -> None:
-    """Wait until every slot is up and idle: a program more in each place, and a breath."""
+    """Wait until every place has an idle slot of each profile: a launcher and a zygote."""
     for _ in range(100):
-        await asyncio.gather(*(_breath(sandbox) for _ in range(sandbox.slots)))
-        if len(below(os.getpid())) % 2 == 0:  # launcher and zygote, and no test
+        for files in (None, [{"in": b""}]):
+            await asyncio.gather(*(_breath(sandbox, files) for _ in range(sandbox.slots)))
+        await asyncio.sleep(0.1)
+        if len(below(os.getpid())) == 2 * 2 * sandbox.slots:
             break
-    await asyncio.sleep(0.3)
 
 
-async def _breath(sandbox: Sandbox) -> None:
+async def _breath(sandbox: Sandbox, files: list[dict[str, bytes]] | None) -> None:
     with contextlib.suppress(SandboxError):
-        async for _ in sandbox.run("import time; time.sleep(0.05)", [b""], RunLimits()):
+        source = "import time; time.sleep(0.2)"
+        async for _ in sandbox.run(source, [b""], RunLimits(), files=files):
             pass
 
 

@@ -110,10 +110,12 @@ class Faults:
     async def pause(self) -> None:
         """Stop a process of a slot for a while."""
         pid = await self._signal(signal.SIGSTOP, "stop")
-        await asyncio.sleep(self._random.uniform(0.05, 0.5))
-        if pid:
+        try:
+            await asyncio.sleep(self._random.uniform(0.05, 0.5))
+        finally:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                if pid:
+                    os.kill(pid, signal.SIGCONT)
 
     async def _signal(self, number: signal.Signals, word: str) -> int:
         parents = below(os.getpid())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import queue
 import struct
@@ -297,27 +296,6 @@ def test_a_peer_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         assert isinstance(outcome, SandboxError) and "silent" in str(outcome)
         assert client.works()
         assert client.slots.started == 3 and time.monotonic() - started < 10
-
-
-@pytest.mark.parametrize(
-    "limits",
-    [
-        {"cpu_s": 0},
-        {"cpu_s": -1},
-        {"cpu_s": 1e30},
-        {"cpu_s": math.nan},
-        {"wall_s": math.inf},
-        {"wall_s": 0},
-        {"memory_bytes": 0},
-        {"memory_bytes": 2**70},
-        {"output_bytes": -1},
-        {"stderr_bytes": -1},
-    ],
-    ids=str,
-)
-def test_limits_that_limit_nothing_are_refused_before_they_reach_a_slot(limits: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="limits must be positive"):
-        RunLimits(**limits)  # type: ignore[arg-type]
 
 
 def test_a_job_that_cannot_be_sent_is_an_error_for_its_owner_alone() -> None:

@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
-from rlef.sandbox import RunLimits, RunResult, supervisor
+from rlef.sandbox import RunLimits, RunResult, cgroups, supervisor
 from rlef.sandbox import slot as slot_module
 from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.zygote import protocol
 from rlef.sandbox.zygote.protocol import Kind, Reason, Stage
@@ -163,15 +164,17 @@ class Slots:
 class Client:
     """A supervisor with one place, asked for one run at a time."""
 
-    def __init__(self, *behaviours: Behaviour) -> None:
-        self.behaviours = behaviours
+    def __init__(
+        self, *behaviours: Behaviour, places: cgroups.Places | None = None, profile: Profile = PYTHON
+    ) -> None:
+        self.behaviours, self.places, self.profile = behaviours, places, profile
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Client:
         self.slots = self._stack.enter_context(Slots().installed())
         for behaviour in self.behaviours:
             self.slots.next.put(behaviour)
-        self.supervisor = Supervisor([0], recycle=1000, places=None)
+        self.supervisor = Supervisor([0], recycle=1000, places=self.places, home=self.profile)
         self.supervisor.start()
         return self
 
@@ -182,7 +185,7 @@ class Client:
 
     def submit(self, count: int = 1, **limits: float) -> tuple[Job, queue.SimpleQueue[Delivery]]:
         arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        job = Job(b"1", [b""] * count, RunLimits(**limits), arrived.put)  # type: ignore[arg-type]
+        job = Job(b"1", [b""] * count, RunLimits(**limits), arrived.put, self.profile)  # type: ignore[arg-type]
         self.supervisor.submit(job)
         return job, arrived
 

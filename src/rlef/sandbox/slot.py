@@ -27,7 +27,7 @@ from rlef.sandbox.replies import Report
 from rlef.sandbox.status import Ending, classify, file_limit
 from rlef.sandbox.types import Rung, RunResult
 from rlef.sandbox.zygote import protocol
-from rlef.sandbox.zygote.protocol import Kind, Mode, Stage
+from rlef.sandbox.zygote.protocol import Kind, Mode, Reason, Stage
 
 _MAIN = Path(__file__).with_name("zygote") / "__main__.py"
 _NOBODY = 65534
@@ -98,6 +98,8 @@ class Slot:
         self._zygote = -1
         self._base = (0, 0)
         self._log = -1
+        self._stale_kills = False
+        """Whether the group may have counted kills that the next run must not be told of."""
         self.process: subprocess.Popen[bytes] | None = None
         self.group: cgroups.Group | None = None
         self.deadline = time.monotonic() + _BOOT_S
@@ -193,6 +195,9 @@ class Slot:
         self.runs += 1
         limits = job.limits
         if self.group:
+            if self._stale_kills:
+                self.group.forget_kills()
+                self._stale_kills = False
             self.group.limit(limits.memory_bytes + limits.output_bytes + limits.stderr_bytes)
         count = min(len(job.stdins), protocol.WINDOW)
         factor = 4 if self.group else 1
@@ -256,7 +261,7 @@ class Slot:
 
     def stop(self) -> None:
         """Ask the zygote to drop the run. Raises ``OSError``."""
-        self.phase = Phase.STOPPING
+        self.phase, self._stale_kills = Phase.STOPPING, True
         self.deadline = time.monotonic() + _BOOT_S
         self.sock.send(protocol.STOP.pack(Kind.STOP, self._run))
 
@@ -291,7 +296,6 @@ class Slot:
             outward = memory.head(back[0], job.outward_bytes) if back else b""
         finally:
             memory.close_all(files)
-        signalled = os.WIFSIGNALED(report.wait_status)
         ending = Ending(
             stage=report.stage,
             reason=report.reason,
@@ -302,7 +306,7 @@ class Slot:
             stdout=stdout,
             stderr=stderr,
             stderr_size=stderr_size,
-            out_of_memory=bool(self.group and report.wait_status and self.group.killed()),
+            out_of_memory=self._ran_out(report),
         )
         self.deadline = time.monotonic() + 10 * wall_limit(job.limits) + _BOOT_S
         last = report.stage != Stage.RUNNING or job.received == len(job.stdins)
@@ -312,6 +316,19 @@ class Slot:
             base = max(0, base - job.limits.memory_bytes)
         result = classify(ending, job.limits, self.rung, base)
         return (replace(result, outward=outward) if outward else result), last
+
+    def _ran_out(self, report: Report) -> bool:
+        """Whether the group's memory ran out in this test.
+
+        The next test may be running by now, so the counter is asked about tests that were killed
+        alone. A compiler's child may be killed in its stead.
+        """
+        killed = os.WIFSIGNALED(report.wait_status) and os.WTERMSIG(report.wait_status) == signal.SIGKILL
+        doubtful = killed and report.reason is Reason.NONE
+        if not self.group or not (doubtful or (report.wait_status and self.profile.processes)):
+            return False
+        self._stale_kills = True
+        return self.group.killed()
 
     def end(self) -> None:
         """Forget the run and free its descriptors."""
