@@ -21,6 +21,7 @@ from pathlib import Path
 
 from rlef.errors import SandboxError
 from rlef.sandbox import cgroups, memory, replies
+from rlef.sandbox.host import jail_uid, parent
 from rlef.sandbox.job import Job, wall_limit
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.replies import Report
@@ -30,7 +31,6 @@ from rlef.sandbox.zygote import protocol
 from rlef.sandbox.zygote.protocol import Kind, Mode, Reason, Stage
 
 _MAIN = Path(__file__).with_name("zygote") / "__main__.py"
-_NOBODY = 65534
 _BOOT_S = 30.0
 _APART_FROM = 4096
 """Bytes compiled again and again above which compiling once, in a template, is faster: a template
@@ -57,24 +57,6 @@ def interpreter() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
-def jail_uid() -> int:
-    """The user that slots become: nobody if we are root and may, else 0 for no change."""
-    if os.geteuid() != 0:
-        return 0
-    rows = [
-        [int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()
-    ]
-    return _NOBODY if any(first <= _NOBODY < first + count for first, _, count in rows) else 0
-
-
-def _parent(pid: int) -> int:
-    """The parent of a process (0 if it has none); -1 if it can't be told."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return -1
-
-
 class Slot:
     """One zygote, pinned to ``cpu``. Raises ``OSError`` if it can't even be started."""
 
@@ -98,8 +80,7 @@ class Slot:
         self._zygote = -1
         self._base = (0, 0)
         self._log = -1
-        self._stale_kills = False
-        """Whether the group may have counted kills that the next run must not be told of."""
+        self._stale_kills = False  # counted in the group, but no concern of the next run
         self.process: subprocess.Popen[bytes] | None = None
         self.group: cgroups.Group | None = None
         self.deadline = time.monotonic() + _BOOT_S
@@ -183,7 +164,7 @@ class Slot:
             held = os.pidfd_open(pid)
         except ProcessLookupError:
             return  # it has ended, and its end of the socket tells so
-        if self._zygote >= 0 or not self.process or _parent(pid) not in (self.process.pid, -1):
+        if self._zygote >= 0 or not self.process or parent(pid) not in (self.process.pid, -1):
             os.close(held)
             raise SandboxError("a slot names a process that is not its own")
         self._zygote = held
