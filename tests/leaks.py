@@ -109,6 +109,10 @@ LEAKS = {
     "a partial": "from functools import partial\nseen = []\ndef g(s, x):\n    s.append(x)\n    return len(s)\nh = partial(g, seen)\ndef f(x): return h(x)",
     "a data class": "from dataclasses import dataclass\n@dataclass\nclass A:\n    sort: object = None\ndef g(): pass\ndef f(x):\n    def keep(key):\n        try:\n            key.n += 1\n        except AttributeError:\n            key.n = 0\n        return key.n\n    return A(keep).sort(key=g)",
     "an exception that holds a list": "class E(Exception):\n    seen = []\ndef f(x):\n    try:\n        raise E\n    except E as e:\n        e.seen.append(x)\n        return len(e.seen)",
+    "a builtin exception": "def f(x):\n    try:\n        ExceptionGroup.n += 1\n    except AttributeError:\n        ExceptionGroup.n = 0\n    return ExceptionGroup.n",
+    "a builtin exception, by a name of its own": "def f(x):\n    E = ExceptionGroup\n    try:\n        E.n += 1\n    except AttributeError:\n        E.n = 0\n    return E.n",
+    "a list that a star brings": "path = 5\nfrom sys import *\ndef f(x):\n    path.append(x)\n    return len(path)",
+    "a class that a star brings": "Counter = 5\nfrom typing import *\ndef f(x):\n    C = Counter\n    try:\n        C.n += 1\n    except AttributeError:\n        C.n = 0\n    return C.n",
     "an enumeration": "from enum import Enum\nclass C(Enum):\n    A = 1\ndef f(x):\n    C.A.n = getattr(C.A, 'n', 0) + 1\n    return C.A.n",
     "a compiled pattern's flags": "import re\ndef f(x):\n    g = re.I\n    g.n = getattr(g, 'n', 0) + 1\n    return g.n",
 }

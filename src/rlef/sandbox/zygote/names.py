@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import builtins
 import cmath
+import importlib
 import itertools
 import math
 import operator
-import typing
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -36,7 +36,11 @@ BUILTINS = frozenset(
     "property range repr reversed round set slice sorted staticmethod str sum tuple zip "
     "NotImplemented Ellipsis".split()
 ) | {
-    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type)
+    and issubclass(value, Exception)
+    and name != "ExceptionGroup"  # it can be changed
 }
 
 
@@ -58,7 +62,7 @@ KNOWN: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         ("operator", _public(operator, "attrgetter", "methodcaller", "call"), ""),
         ("heapq", "heappush heappop heapify heapreplace heappushpop", "nlargest nsmallest merge"),
         ("bisect", "bisect bisect_left bisect_right insort insort_left insort_right", ""),
-        ("collections", "deque defaultdict OrderedDict", "Counter ChainMap"),
+        ("collections", "deque defaultdict", "Counter ChainMap OrderedDict"),
         ("functools", "reduce cmp_to_key", "lru_cache cache"),
         ("string", _ALPHABETS, ""),
         ("re", "", "match search fullmatch findall finditer sub subn split escape compile"),
@@ -71,8 +75,24 @@ KNOWN: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 """By module: names that may go anywhere, as nothing can be stored in them, and names that may be called."""
 SET_LIMIT = "setrecursionlimit"
 _ANNOTATIONS = ("typing", "collections.abc", "__future__")
-_TYPING_NAMES = frozenset(typing.__all__) - KNOWN["collections"][0] - KNOWN["collections"][1]
-"""Without the names of collections: the last star wins, and what the two call by them is the same."""
+
+
+def _exported(module: str) -> frozenset[str]:
+    imported = importlib.import_module(module)
+    return frozenset(getattr(imported, "__all__", _public(imported)))
+
+
+_STARS: dict[str, dict[str, str]] = {
+    module: dict.fromkeys(_exported(module), UNKNOWN)
+    | dict.fromkeys(foreign, FOREIGN)
+    | dict.fromkeys(sound, SOUND)
+    for module, (sound, foreign) in KNOWN.items()
+}
+"""What a star import brings."""
+# The names that typing has from collections may be called as those: the last star wins.
+_STARS["typing"] = dict.fromkeys(_exported("typing"), TYPING) | dict.fromkeys(
+    _exported("typing") & KNOWN["collections"][1], FOREIGN
+)
 
 READS = {
     **dict.fromkeys(
@@ -271,10 +291,8 @@ def _imported(node: Any) -> dict[str, Any]:
                 known = UNKNOWN  # its name would say that it is another
             limit = node.module == "sys" and one.name == SET_LIMIT
             found[one.asname or one.name] = TYPING if annotations else LIMIT if limit else known
-        elif annotations:
-            found |= dict.fromkeys(_TYPING_NAMES, TYPING)
-        elif not sound and not foreign:
+        elif node.module not in _STARS:
             raise Unclear("names that are not known")
         else:
-            found |= dict.fromkeys(foreign, FOREIGN) | dict.fromkeys(sound, SOUND)
+            found |= _STARS[node.module]
     return found
