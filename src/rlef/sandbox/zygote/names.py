@@ -246,8 +246,6 @@ def bound(body: list[Any]) -> dict[str, Any]:
     while stack:
         node, inside = stack.pop()  # inside a comprehension, which has its own names
         kind = kind_of(node)
-        if kind == "Global":
-            raise Unclear("a global statement")
         if kind == "Nonlocal":
             elsewhere.update(node.names)
         for name, what in _binds(node, kind, inside).items():

@@ -270,8 +270,8 @@ class _Look:
                 raise Unclear(f"{base[1]}.{name}")
         elif name in self.static and role != "called":
             raise Unclear("a static method as a value")
-        elif not loaded and (base not in (n.LOCAL, n.OPAQUE) or name == "sort"):
-            raise Unclear(f"a change of {name}")
+        elif not loaded and name == "sort":
+            raise Unclear("a sort of its own")
         elif not (loaded and role == "called" and self.harmless(node, base)):
             self.one(node.value, scope)
 
