@@ -142,6 +142,30 @@ def test_what_is_no_plain_data_is_refused(text):
         plain.parse(text)
 
 
+@settings(deadline=None, max_examples=500)
+@given(st.one_of(st.binary(max_size=60), st.text('{}[]",:$ suetplficxnob01\\', max_size=60)))
+def test_no_text_does_anything_but_parse_or_be_refused(text):
+    try:
+        value = plain.parse(text)
+    except plain.NotPlain:
+        return
+    assert plain.shown(value)
+
+
+def test_long_keys_within_keys_do_not_add_up():
+    text = json.dumps("x" * 10_000)
+    for _ in range(90):
+        text = f'{{"$frozenset": [{text}]}}'
+    value = plain.parse(text)
+    sizes = []
+    while isinstance(value, plain.Set):
+        sizes.append(len(value.keys[0]))
+        value = value.items[0]
+    assert len(sizes) == 90 and sum(sizes) < 10_000 and value == "x" * 10_000
+    other = plain.parse(text.replace("xxx", "xyx", 1))
+    assert plain.parse(text).keys != other.keys
+
+
 def test_a_whole_number_beyond_decimal_digits_has_a_text():
     big = 7**20_000
     assert plain.parse(plain.dumps(big)) == plain.parse(calls.encode([big]))[0] == big

@@ -20,6 +20,7 @@ stand in their place.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -30,6 +31,7 @@ from typing import Any, NoReturn
 
 DEPTH = 100
 """Most levels that tagged data may be nested."""
+_LONG = 100
 
 
 class NotPlain(ValueError):
@@ -96,14 +98,19 @@ def key_of(value: Any, depth: int = DEPTH) -> str:
     if value is None or isinstance(value, bool | float | complex):
         return repr(value)
     if isinstance(value, int):
-        return hex(value)
+        return _short(hex(value))
     if isinstance(value, str | bytes):
-        return ascii(value)
+        return _short(ascii(value))
     if isinstance(value, tuple):
-        return f"({','.join(key_of(item, depth - 1) for item in value)})"
+        return _short(f"({','.join(key_of(item, depth - 1) for item in value)})")
     if isinstance(value, Set) and value.frozen:
-        return f"{{{','.join(value.keys)}}}"
+        return _short(f"{{{','.join(value.keys)}}}")
     raise NotPlain(f"neither a key nor in a set: {type(value).__name__}")
+
+
+def _short(key: str) -> str:
+    """A long text by its digest: keys within keys must not add up."""
+    return key if len(key) <= _LONG else f"#{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 # -- reading

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 ONLY_AST = 0x400
-compile("", "", "exec", ONLY_AST)  # the first makes the classes of the tree, for all forks
+_NODE: type = type(compile("", "", "exec", ONLY_AST)).__mro__[-2]
+"""What all nodes are. The first compilation makes the classes of the tree, for all forks."""
 
 # What a name stands for. A module of the library is the pair (MODULE, its name).
 LOCAL = "local"
@@ -216,11 +217,21 @@ def named(node: Any, name: str) -> bool:
     return kind_of(node) == "Name" and node.id == name
 
 
-def nodes(value: Any) -> Iterator[Any]:
+def nodes(value: Any) -> list[Any]:
     """The nodes in a field."""
-    for one in value if isinstance(value, list) else [value]:
-        if hasattr(one, "_fields"):
-            yield one
+    return [one for one in (value if isinstance(value, list) else (value,)) if isinstance(one, _NODE)]
+
+
+def parts(node: Any) -> list[Any]:
+    """The nodes in all fields."""
+    found = []
+    for field in node._fields:
+        value = getattr(node, field)
+        if isinstance(value, _NODE):
+            found.append(value)
+        elif isinstance(value, list):
+            found += nodes(value)
+    return found
 
 
 def walk(body: Iterable[Any]) -> Iterator[Any]:
@@ -229,8 +240,7 @@ def walk(body: Iterable[Any]) -> Iterator[Any]:
     while stack:
         node = stack.pop()
         yield node
-        for field in node._fields:
-            stack += nodes(getattr(node, field))
+        stack += parts(node)
 
 
 def stored(node: Any) -> list[str]:
@@ -254,7 +264,7 @@ def bound(body: list[Any]) -> dict[str, Any]:
             found[name] = what
         if kind not in ("ClassDef", *_FUNCTIONS):
             inside = inside or kind in _COMPREHENSIONS
-            stack += [(one, inside) for field in node._fields for one in nodes(getattr(node, field))]
+            stack += [(one, inside) for one in parts(node)]
         elif kind in _FUNCTIONS:
             stack += [(one, inside) for one in nodes(node.args.defaults)]
     return {name: what for name, what in found.items() if name not in elsewhere}

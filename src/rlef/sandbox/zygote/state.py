@@ -106,9 +106,8 @@ class _Look:
         if look is not None:
             look(self, node, scope, role)
         elif kind in _PLAIN:
-            for field in node._fields:
-                for inner in n.nodes(getattr(node, field)):
-                    self.one(inner, scope)
+            for inner in n.parts(node):
+                self.one(inner, scope)
         elif node._fields:  # else an operator
             raise Unclear(f"a {kind}")
 
