@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -211,7 +212,7 @@ def test_the_language_of_a_file_is_its_suffix() -> None:
         languages.of_file(Path("x.f90"))
 
 
-# docs/languages.md adds these two; it quotes them.
+# docs/languages.md adds these two, and is held to them.
 PERL = languages.Language(
     name="perl",
     suffixes=(".pl",),
@@ -229,7 +230,7 @@ C = languages.Language(
     install="apt install gcc",
     compile=("{program}", "-O2", "-static", "-o", "{output}", "{source}", "-lm"),
     paths=paths.gcc,
-    hello="#include <stdio.h>\nint main(void) { char s[99]; puts(gets_s(s)); }",
+    hello='#include <stdio.h>\nint main(void) { char s[99]; puts(fgets(s, 99, stdin) ? "hello" : ""); }',
 )
 
 
@@ -239,6 +240,21 @@ def added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "_nicknames", dict(record._nicknames))
     languages.register(PERL)
     languages.register(C, "c99")
+
+
+@pytest.mark.parametrize("language", [PERL, C])
+def test_the_document_adds_them_in_the_same_words(
+    language: languages.Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[1] / "docs/languages.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    monkeypatch.setattr(record, "_known", {})
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), {})
+    said = languages.find(language.name)
+    assert record.replace(said, paths=language.paths) == language
+    if shutil.which(language.program):
+        assert list(said.paths(language.program)) == list(language.paths(language.program))
 
 
 @pytest.mark.usefixtures("added")
