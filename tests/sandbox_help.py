@@ -17,10 +17,10 @@ from rlef.sandbox.languages.tools import tool
 SUM = "import sys\nprint(sum(map(int, sys.stdin.read().split())))"
 
 
-async def fresh(slots: int = 1, **settings: int) -> Sandbox:
+async def fresh(slots: int = 1, **settings: object) -> Sandbox:
     """A sandbox. Skips the test where this machine lacks a layer, but not where one fails."""
     try:
-        return await Sandbox.open(rlef.config.Sandbox(slots=slots, **settings))
+        return await Sandbox.open(rlef.config.Sandbox(slots=slots, **settings))  # type: ignore[arg-type]
     except SandboxUnavailable as error:
         if all(layer.available or "canary" not in layer.name for layer in probe().layers):
             pytest.skip(str(error))
@@ -30,10 +30,10 @@ async def fresh(slots: int = 1, **settings: int) -> Sandbox:
 class Bench:
     """A sandbox and the event loop it is used from."""
 
-    def __init__(self, slots: int = 1) -> None:
+    def __init__(self, slots: int = 1, **settings: object) -> None:
         self.loop = asyncio.new_event_loop()
         try:
-            self.sandbox = self.loop.run_until_complete(fresh(slots))
+            self.sandbox = self.loop.run_until_complete(fresh(slots, **settings))
         except BaseException:
             self.loop.close()
             raise
@@ -67,8 +67,8 @@ class Bench:
 
 
 @contextmanager
-def opened(slots: int = 1) -> Iterator[Bench]:
-    bench = Bench(slots)
+def opened(slots: int = 1, **settings: object) -> Iterator[Bench]:
+    bench = Bench(slots, **settings)
     try:
         yield bench
     finally:

@@ -111,7 +111,7 @@ def test_a_message_names_the_line_and_begins_at_the_beginning(bench: Bench) -> N
     result = bench.one(wrong, b"", "cpp")
     text = result.stderr.decode()
     assert result.status is Status.COMPILE_ERROR
-    assert "solution.cpp:1:" in text and "'unknown_0' was not declared" in text and "/work" not in text
+    assert "solution.cpp:1:" in text and "'unknown_0' was not declared" in text and "/box" not in text
 
 
 def test_a_source_without_main_does_not_link(bench: Bench) -> None:
@@ -195,6 +195,7 @@ def test_a_slot_that_fails_while_compiling_is_no_verdict_and_is_not_kept(
 
 def test_leaving_while_it_compiles_leaves_nothing_behind() -> None:
     needs("cpp")
+    processes = descendants(os.getpid())
     with opened() as bench:
         assert bench.one(SUM, b"40 2", "cpp").stdout == b"42\n"
         before = len(list(Path("/proc/self/fd").iterdir()))
@@ -207,8 +208,8 @@ def test_leaving_while_it_compiles_leaves_nothing_behind() -> None:
         bench.loop.run_until_complete(leave())
         assert bench.one(SUM + "// left", b"40 2", "cpp").stdout == b"42\n"
         one_binary_more = before + 1
-        assert len(list(Path("/proc/self/fd").iterdir())) == one_binary_more
-    assert descendants(os.getpid()) == []
+        assert len(list(Path("/proc/self/fd").iterdir())) <= one_binary_more
+    assert descendants(os.getpid()) == processes
 
 
 def test_binaries_go_when_there_is_no_room_and_leased_ones_stay_open() -> None:

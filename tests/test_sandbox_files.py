@@ -85,7 +85,7 @@ def test_whatever_a_program_leaves_is_gone_before_the_next(bench: Bench, source:
 
 def test_a_program_without_files_has_no_directory_to_write_to(bench: Bench) -> None:
     run(bench, "pass", {})
-    assert bench.one("open('/work/x', 'w')").exit_code == 1
+    assert bench.one("open('/box/x', 'w')").exit_code == 1
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/x", "a\0b"])

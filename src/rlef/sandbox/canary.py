@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.types import RunLimits, RunResult, Status
+from rlef.sandbox.zygote.files import WORK
 
 _ATTACKS = """
 import os, sys, ctypes, resource
@@ -128,7 +129,7 @@ def _attacks(profile: Profile) -> Canary:
     paths = [*(inside for _, inside in profile.visible), *profile.import_paths]
     shown = {path.split("/")[1] for path in paths}
     if profile.work_bytes:
-        shown.add("work")
+        shown.add(WORK.strip("/"))
     lines = _ATTACKS.splitlines(keepends=True)
     if profile.processes:
         lines = [line for line in lines if line != 'attempt("fork", fork)\n']

@@ -21,7 +21,7 @@ class Profile:
     """Paths of the host that are shown read-only, and where. Files in them may be executed if
     ``execute`` is granted."""
     work_bytes: int = 0
-    """Size of a writable ``/work``, emptied before each test; 0 for none."""
+    """Size of a writable ``/box``, emptied before each test; 0 for none."""
     execute: bool = False
     """Grant ``execve``: for programs that are no Python."""
     processes: bool = False

@@ -17,6 +17,7 @@ from rlef.sandbox.languages.tools import Tool, tool
 from rlef.sandbox.profile import Profile
 from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.types import RunLimits, RunResult, Status
+from rlef.sandbox.zygote.files import WORK
 from rlef.sandbox.zygote.protocol import Mode
 
 _MIB = 2**20
@@ -25,7 +26,7 @@ _WORK_BYTES = 256 * _MIB
 _MESSAGE_BYTES = 4000
 _HEADER_AT = "/header"
 _HEADER_BYTES = 400 * _MIB
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "TMPDIR": "/work", "LC_ALL": "C"}
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "TMPDIR": WORK, "LC_ALL": "C"}
 
 
 @dataclass(frozen=True, slots=True)

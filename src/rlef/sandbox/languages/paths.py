@@ -70,11 +70,12 @@ def _include_folders(compiler: str) -> list[Path]:
 
 
 def shown(paths: Iterable[str]) -> Shown:
-    """Those paths, and every link on the way to them; nothing that lies below another one."""
+    """Those paths that are there, and every link on the way; nothing that lies below another one."""
     links: list[str] = []
     ends: list[str] = []
     for path in paths:
-        ends.append(_resolve(path, links))
+        if os.path.exists(path):  # noqa: PTH110 (Path.exists raises on a loop of links)
+            ends.append(_resolve(path, links))
     ends = [end for end in dict.fromkeys(ends) if end != "/" and not _below(end, set(ends) - {end})]
     links = [link for link in dict.fromkeys(links) if not _below(link, ends)]
     return tuple((path, path) for path in [*sorted(ends), *sorted(links)])

@@ -17,8 +17,8 @@ import os
 import stat
 from typing import Any
 
-WORK = "/work"
-STDIN = "/work/.stdin"
+WORK = "/box"  # a name that no package or tool of a host lies below
+STDIN = f"{WORK}/.stdin"
 """Where ``/dev/stdin`` leads in the jail of a command: a link to ``/proc`` would lead nowhere."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
