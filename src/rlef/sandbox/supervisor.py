@@ -28,6 +28,7 @@ from rlef.errors import SandboxError
 from rlef.sandbox import cgroups, native
 from rlef.sandbox.canary import canaries_for
 from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.layers import BootError, refusal
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.slot import Phase, Slot
 from rlef.sandbox.types import Rung, RunResult
@@ -37,14 +38,6 @@ _PATIENCE = 5
 _RETRY_S = 0.2
 _PROFILES_MOST = 4
 """Slots that a place holds; the one used longest ago goes first."""
-
-
-class BootError(SandboxError):
-    """A slot did not come up. ``steps`` says which layers it got: name to error or ''."""
-
-    def __init__(self, message: str, steps: dict[str, str]) -> None:
-        super().__init__(message)
-        self.steps = steps
 
 
 class Place:
@@ -64,12 +57,18 @@ class Supervisor:
     """Runs jobs on one place for each of ``cpus``."""
 
     def __init__(
-        self, cpus: Sequence[int], *, recycle: int, places: cgroups.Places | None, home: Profile = PYTHON
+        self,
+        cpus: Sequence[int],
+        *,
+        recycle: int,
+        places: cgroups.Places | None,
+        rung: Rung | None = None,
+        home: Profile = PYTHON,
     ) -> None:
         self.opened: Future[None] = Future()
         """Done when every slot has proved itself; fails with ``BootError`` or ``OSError``."""
         self.closed: Future[None] = Future()
-        self.rung = Rung.L3 if places else Rung.L2
+        self.rung = rung or (Rung.L3 if places else Rung.L2)
         self._recycle, self._groups = recycle, places
         self._home, self._library = home, native.library()
         self._places = [Place(cpu) for cpu in cpus]
@@ -152,7 +151,7 @@ class Supervisor:
         self._dispatch()
 
     def _boot(self, place: Place, profile: Profile) -> None:
-        slot = Slot(place.cpu, self._groups, profile=profile, library=self._library)
+        slot = Slot(place.cpu, self._groups, rung=self.rung, profile=profile, library=self._library)
         place.slots[profile] = slot
         self._slots[slot] = place
         self._selector.register(slot.sock, selectors.EVENT_READ, slot)
@@ -167,7 +166,7 @@ class Supervisor:
                 continue
             try:
                 self._boot(place, self._home)
-            except OSError as error:
+            except (OSError, BootError) as error:
                 self._retry_at = time.monotonic() + _RETRY_S
                 self._give_up_after_some(error)
 
@@ -211,7 +210,7 @@ class Supervisor:
 
     def _prove(self, slot: Slot) -> None:
         """Run the next canary on the slot, or declare it ready."""
-        canaries = canaries_for(slot.profile)
+        canaries = canaries_for(slot.profile, slot.rung)
         if slot.proofs == len(canaries):
             slot.runs, slot.phase, slot.proven = 0, Phase.IDLE, True
             self._failures = 0
@@ -265,7 +264,7 @@ class Supervisor:
             self._replace(next(slot for profile, slot in place.slots.items() if profile != self._home))
         try:
             self._boot(place, job.profile)
-        except OSError as error:
+        except (OSError, BootError) as error:
             self._unbooted(job.profile, error)
 
     def _unbooted(self, profile: Profile, error: Exception) -> None:
@@ -281,8 +280,8 @@ class Supervisor:
             job.deliver(BootError(f"no slot for {profile.name}: {_one_line(error)}", {}))
 
     def _accept(self, job: Job) -> None:
-        if self._broken:
-            job.deliver(self._broken)
+        if problem := self._broken or refusal(job.profile, self.rung):
+            job.deliver(problem)
         else:
             job.profile = self._home.like(job.profile)
             self._waiting.append(job)
