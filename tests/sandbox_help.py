@@ -80,6 +80,7 @@ class Bench:
 
     def close(self) -> None:
         self.loop.run_until_complete(self.sandbox.close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
 
