@@ -70,6 +70,27 @@ HELD = {
     "kill the decoy": "os.kill(DECOY, 9)",
     "kill the parent": "os.kill(os.getppid() or DECOY, 9)",
     "kill low pids": "\nfor p in range(2, 300):\n  try: os.kill(p, 9); break\n  except OSError: pass\nelse: raise OSError",
+    "signal one thread of the decoy": "syscall(234, DECOY, DECOY, 9)",
+    "signal a thread by its number": "syscall(200, DECOY, 9)",
+    "queue a signal": "syscall(129, DECOY, 9, b'\\0' * 128)",
+    "stop the decoy": "os.kill(DECOY, 19)",
+    "the decoy's process group": "os.getpgid(DECOY)",
+    "the decoy's session": "os.getsid(DECOY)",
+    "the decoy's clock": "import time; time.clock_gettime((~DECOY << 3) | 2)",
+    "the resolution of the decoy's clock": "import time; time.clock_getres((~DECOY << 3) | 2)",
+    "sleep by the decoy's clock": "syscall(230, ((~DECOY << 3) | 2) & 0xffffffff, 0, b'\\0' * 8 + b'\\1' + b'\\0' * 7, 0)",
+    "the decoy's limits": "import resource as r; r.prlimit(DECOY, r.RLIMIT_NOFILE)",
+    "the decoy's priority": "os.getpriority(os.PRIO_PROCESS, DECOY)",
+    "the decoy's scheduler": "os.sched_getscheduler(DECOY)",
+    "the decoy's scheduling parameters": "os.sched_getparam(DECOY)",
+    "the decoy's CPUs": "os.sched_getaffinity(DECOY)",
+    "the decoy's robust list": "syscall(274, DECOY, b'\\0' * 8, b'\\0' * 8)",
+    "proc of the decoy": "open('/proc/%d/environ' % DECOY).read()",
+    "descriptors of the decoy": "os.listdir('/proc/%d/fd' % DECOY)",
+    "program of the decoy": "os.readlink('/proc/%d/exe' % DECOY)",
+    "root of the decoy": "os.listdir('/proc/%d/root/' % DECOY)",
+    "own a descriptor's signals": "import fcntl; fcntl.fcntl(0, fcntl.F_SETOWN, DECOY)",
+    "truncate the library while reading it": "os.open(os.__file__, os.O_RDONLY | os.O_TRUNC)",
     "ptrace": "syscall(101, 16, DECOY, 0, 0)",
     "read another process": "syscall(310, DECOY, 0, 0, 0, 0, 0)",
     "pidfd of the decoy": "os.pidfd_open(DECOY)",
@@ -112,6 +133,9 @@ HELD = {
     "inherited descriptors": "\nfor fd in range(3, 256):\n  try: os.fstat(fd); break\n  except OSError: pass\n"
     "else: raise OSError",
 }
+
+KNOWN_ON_L1 = {"host name is known"}
+"""What takes a namespace to hide; see docs/sandbox.md."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,21 +6,39 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import rlef.config
 from rlef.errors import SandboxUnavailable
-from rlef.sandbox import RunLimits, RunResult, Sandbox, languages, probe
+from rlef.sandbox import Rung, RunLimits, RunResult, Sandbox, languages, probe, slot
 from rlef.sandbox.languages.tools import tool
+from rlef.sandbox.layers import CGROUP
 
 SUM = "import sys\nprint(sum(map(int, sys.stdin.read().split())))"
+
+
+PINNED = {
+    "L3": (),
+    "L2": (CGROUP,),
+    "L1": (CGROUP, "user namespace"),
+    "L0": (CGROUP, "user namespace", "landlock"),
+}
+"""What must be masked for a sandbox to stand on a rung."""
+
+
+@contextmanager
+def masked(*names: str) -> Iterator[None]:
+    """Every slot booted meanwhile lacks these layers; see ``zygote/steps.py``."""
+    with mock.patch.object(slot, "MASK", names):
+        yield
 
 
 async def fresh(slots: int = 1, **settings: object) -> Sandbox:
     """A sandbox. Skips the test where this machine lacks a layer, but not where one fails."""
     try:
-        return await Sandbox.open(rlef.config.Sandbox(slots=slots, **settings))  # type: ignore[arg-type]
+        return await Sandbox.open(rlef.config.Sandbox.model_validate({"slots": slots, **settings}))
     except SandboxUnavailable as error:
         if all(layer.available or "canary" not in layer.name for layer in probe().layers):
             pytest.skip(str(error))
@@ -67,12 +85,15 @@ class Bench:
 
 
 @contextmanager
-def opened(slots: int = 1, **settings: object) -> Iterator[Bench]:
-    bench = Bench(slots, **settings)
-    try:
-        yield bench
-    finally:
-        bench.close()
+def opened(slots: int = 1, rung: str = "", **settings: object) -> Iterator[Bench]:
+    """A sandbox, on the best rung of this machine or on the one that is named."""
+    with masked(*PINNED.get(rung, ())):
+        bench = Bench(slots, **(settings | ({"floor": rung} if rung else {})))
+        try:
+            assert not rung or bench.sandbox.rung is Rung(rung), bench.sandbox.missing
+            yield bench
+        finally:
+            bench.close()
 
 
 def needs(language: str) -> None:

@@ -332,7 +332,7 @@ def test_a_slot_that_fails_a_canary_is_not_used(monkeypatch: pytest.MonkeyPatch)
     from rlef.sandbox.canary import Canary
 
     broken = Canary("made up", "print(1)", [b""], RunLimits(), lambda results: "the sky is down")
-    monkeypatch.setattr(canary, "CANARIES", (*canary.CANARIES, broken))
+    monkeypatch.setattr(canary, "HONEST", (*canary.HONEST, broken))
     with pytest.raises(SandboxUnavailable, match="the sky is down"):
         asyncio.run(Sandbox.open(rlef.config.Sandbox(slots=1)))
 

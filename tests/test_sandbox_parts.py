@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import rlef.errors
 from rlef.errors import SandboxError
-from rlef.sandbox import Rung, RunLimits, Status, cgroups, doctor, memory, probe, slot
+from rlef.sandbox import Rung, RunLimits, Status, layers, memory, probe, slot
 from rlef.sandbox.status import Ending, classify, file_limit
 from rlef.sandbox.zygote import bpf, kernel, landlock, seccomp
 from rlef.sandbox.zygote.protocol import Reason, Stage
@@ -196,51 +196,9 @@ def test_a_sealed_file_can_be_read_and_not_changed() -> None:
         os.closerange(fd, fd + 3)
 
 
-def _fake(tmp_path: Path, mounts: str, cgroup: str) -> Path:
-    (tmp_path / "mounts").write_text(mounts.format(at=tmp_path))
-    (tmp_path / "cgroup").write_text(cgroup)
-    return tmp_path
-
-
-def test_cgroups_of_version_1_are_found_below_our_own(tmp_path: Path) -> None:
-    (tmp_path / "memory/me").mkdir(parents=True)
-    (tmp_path / "pids").mkdir()
-    mounts = "cgroup {at}/memory cgroup rw,memory 0 0\ncgroup {at}/pids cgroup rw,pids 0 0\n"
-    found = cgroups.find(_fake(tmp_path, mounts, "4:memory:/me\n8:pids:/outside\n0::/\n"))
-    assert found == cgroups.Places(tmp_path / "memory/me", tmp_path / "pids", 1)
-
-
-def test_a_delegated_cgroup_of_version_2_is_found(tmp_path: Path) -> None:
-    (tmp_path / "v2/me").mkdir(parents=True)
-    (tmp_path / "v2/me/cgroup.subtree_control").write_text("cpu memory pids\n")
-    found = cgroups.find(_fake(tmp_path, "cgroup2 {at}/v2 cgroup2 rw 0 0\n", "0::/me\n"))
-    assert found == cgroups.Places(tmp_path / "v2/me", tmp_path / "v2/me", 2)
-
-
-def test_why_there_is_no_cgroup_is_said_in_one_line(tmp_path: Path) -> None:
-    assert "no cgroup file system" in str(cgroups.find(_fake(tmp_path, "proc /proc proc rw 0 0\n", "0::/\n")))
-    (tmp_path / "memory").write_text("")  # not a directory: nothing can be made in it
-    mounts = "cgroup {at}/memory cgroup rw,memory 0 0\ncgroup {at}/memory cgroup rw,pids 0 0\n"
-    answer = cgroups.find(_fake(tmp_path, mounts, "4:memory:/\n8:pids:/\n"))
-    assert isinstance(answer, str) and "can't make a group" in answer and "\n" not in answer
-
-
-def test_a_version_2_group_is_given_its_limits(tmp_path: Path) -> None:
-    group = cgroups.Group(cgroups.Places(tmp_path, tmp_path, 2), 7)
-    place = tmp_path / f"rlef-{os.getpid()}-7"
-    group.limit(100 * 2**20)
-    group.attach(1234)
-    assert int((place / "memory.max").read_text()) > 100 * 2**20
-    assert (place / "cgroup.procs").read_text() == "1234"
-    (place / "memory.events").write_text("oom 1\noom_kill 0\n")
-    assert not group.killed()
-    (place / "memory.events").write_text("oom 1\noom_kill 2\n")
-    assert group.killed() and not group.killed()
-
-
 def test_the_doctor_names_every_layer_and_its_report_is_json() -> None:
     report = probe()
-    assert {"user namespace", "seccomp", "landlock", "read-only root", doctor.CGROUP} <= {
+    assert {"user namespace", "seccomp", "landlock", "read-only root", layers.CGROUP} <= {
         layer.name for layer in report.layers
     }
     assert all(layer.available or (layer.reason and layer.step) for layer in report.layers)
@@ -248,16 +206,12 @@ def test_the_doctor_names_every_layer_and_its_report_is_json() -> None:
     assert json.loads(json.dumps(report.to_json()))["rung"] == report.rung
 
 
-def test_the_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = {"user namespace": "Operation not permitted", "seccomp": ""}
-    monkeypatch.setattr(doctor, "_probe_steps", lambda: dict(steps))
-    report = probe()
-    assert report.rung is None
-    (missing,) = [layer for layer in report.layers if layer.reason and layer.name != doctor.CGROUP]
-    assert missing.name == "user namespace" and missing.step
-    error = doctor.unavailable(steps)
+def test_a_missing_layer_is_said_in_one_line_with_the_step_that_gets_it() -> None:
+    error = layers.unavailable({"user namespace": "Operation not permitted", "seccomp": ""}, "L2")
     assert isinstance(error, rlef.errors.SandboxUnavailable)
-    assert "Operation not permitted" in str(error) and missing.step in str(error) and "\n" not in str(error)
+    text = str(error)
+    assert "user namespace: Operation not permitted" in text and "seccomp:" not in text and "\n" not in text
+    assert layers.step("user namespace") in text and "sandbox.floor=L2" in text
 
 
 def test_a_host_that_forbids_a_layer_is_found_out() -> None:
@@ -273,14 +227,12 @@ def test_a_host_that_forbids_a_layer_is_found_out() -> None:
     assert done.returncode == 2
     report = json.loads(done.stdout)
     (layer,) = [layer for layer in report["layers"] if layer["name"] == "user namespace"]
-    assert report["rung"] is None and not layer["available"] and "max_user_namespaces" in layer["step"]
+    assert report["rung"] == "L1" and not layer["available"] and "max_user_namespaces" in layer["step"]
 
 
-@pytest.mark.parametrize(
-    "name", ["landlock", "seccomp", doctor.CGROUP, "unprivileged user", "net", "canary x"]
-)
-def test_every_layer_has_a_step(name: str) -> None:
-    assert len(doctor._step(name)) > 20
+@pytest.mark.parametrize("name", [*layers.KINDS, "canary x"])
+def test_every_layer_stops_something_and_has_a_step(name: str) -> None:
+    assert len(layers.kind(name).stops) > 10 and len(layers.step(name)) > 20
 
 
 def test_the_interpreter_is_the_real_binary() -> None:

@@ -42,8 +42,9 @@ class Data(Record):
 class Sandbox(Record):
     """How untrusted programs are run."""
 
-    floor: Literal["L2", "L3"] = "L2"
-    """Weakest isolation to accept; less is an error, never a fallback."""
+    floor: Literal["L0", "L1", "L2", "L3"] = "L2"
+    """Weakest isolation to accept; less is an error, never a fallback. The strongest that the machine
+    has is used. ``L0`` is none worth the name: programs may read what you may."""
     slots: int = Field(default=0, ge=0)
     """Programs run at a time; 0 means one for each CPU."""
     recycle: int = Field(default=1000, ge=1)

@@ -212,20 +212,36 @@ def doctor(as_json: AsJson = False) -> int:
     from rlef.sandbox import probe
 
     found = probe()
-    spoken = _languages() if found.rung else []
+    floor = Config().sandbox.floor
+    enough = found.rung >= floor
+    spoken = _languages() if enough else []
     if as_json:
         typer.echo(json.dumps({**found.to_json(), "languages": [asdict(one) for one in spoken]}))
-        return 0 if found.rung else 2
+        return 0 if enough else 2
+    width = max(len(layer.name) for layer in found.layers)
     for layer in found.layers:
-        typer.echo(f"{'yes' if layer.available else 'no':5}{layer.name}")
+        here = "yes" if layer.available else "no"
+        typer.echo(f"{here:5}{layer.name:{width}}  {layer.rung.value}  stops {layer.stops}")
         if not layer.available:
             typer.echo(f"     why: {layer.reason}\n     get it: {layer.step}")
     for one in spoken:
-        typer.echo(f"{'yes' if one.works else 'no':5}{one.name:12}{one.version}".rstrip())
+        typer.echo(f"{'yes' if one.works else 'no':5}{one.name:{width}}  {one.version}".rstrip())
         if not one.works:
             typer.echo(f"     why: {one.reason}")
-    typer.echo(f"\nisolation here: {found.rung or 'none: programs are not run'}")
-    return 0 if found.rung else 2
+    typer.echo(f"\nisolation here: {found.rung.value}; {_MEANING[found.rung.value]}")
+    if not enough:
+        typer.echo(
+            f"no programs are run here unless sandbox.floor={found.rung.value} accepts it; it is {floor}"
+        )
+    return 0 if enough else 2
+
+
+_MEANING = {
+    "L3": "namespaces and cgroups",
+    "L2": "namespaces, no cgroup",
+    "L1": "Landlock and seccomp, no namespaces",
+    "L0": "none worth the name",
+}
 
 
 def _languages() -> list[Found]:

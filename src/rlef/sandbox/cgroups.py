@@ -3,6 +3,11 @@
 The group holds the slot's zygote, template and test, and the pages of their output files.
 It caps what the host can lose; whether a program passed its own limit is read from its
 peak resident set. Groups left by a trainer that was killed are swept at the next start.
+
+On version 2 a group that has processes can't hand controllers to groups below it. So where a subtree
+was delegated to us and its processes sit at its top, they are moved one level down, into ``rlef-leaf``.
+Without delegation the groups are made beside ours, in the nearest group above that hands out both
+controllers, where we may.
 """
 
 from __future__ import annotations
@@ -18,7 +23,13 @@ from pathlib import Path
 _ALLOWANCE = 48 * 2**20
 """Bytes for the zygote, the template and the kernel's own tables."""
 _TASKS = 160
+_FIRST_LIMIT = 256 * 2**20
+"""Bytes for a slot that has not been told a limit yet."""
 _REAP_S = 2.0
+_LEAF = "rlef-leaf"
+_MOVES = 10
+"""Times to look for processes to move; one may fork meanwhile."""
+_CONTROLLERS = {"memory", "pids"}
 _NAME = re.compile(r"rlef-(\d+)-\d+")
 
 
@@ -33,28 +44,92 @@ class Places:
 
 def find(proc: Path = Path("/proc/self")) -> Places | str:
     """Where this process may make groups, or in one line why it can't."""
-    mounts = _mounts((proc / "mounts").read_text())
-    paths = _paths((proc / "cgroup").read_text())
+    try:
+        mounts = _mounts((proc / "mounts").read_text())
+        paths = _paths((proc / "cgroup").read_text())
+    except OSError as error:
+        return f"{error.filename} can't be read ({error.strerror})"
     if "memory" in mounts and "pids" in mounts:
         v1 = Places(_below(mounts, paths, "memory"), _below(mounts, paths, "pids"), 1)
         return _usable(v1)
     if "" not in mounts:
         return "no cgroup file system is mounted"
-    home = _below(mounts, paths, "")
-    missing = {"memory", "pids"} - set(_read(home / "cgroup.subtree_control").split())
-    if missing:
-        try:
-            (home / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in sorted(missing)))
-        except OSError as error:
-            return f"{home} does not delegate {' and '.join(sorted(missing))} ({error.strerror})"
-    return _usable(Places(home, home, 2))
+    return _find_v2(mounts[""], _below(mounts, paths, ""))
+
+
+def _find_v2(top: Path, home: Path) -> Places | str:
+    if home.name == _LEAF:
+        home = home.parent
+    reasons: list[str] = []
+    if problem := _delegate(home):
+        reasons.append(problem)
+    else:
+        found = _usable(Places(home, home, 2))
+        if isinstance(found, Places):
+            return found
+        reasons.append(found)
+    for parent in home.parents:
+        if not parent.is_relative_to(top):
+            break
+        if not _CONTROLLERS - _words(parent / "cgroup.subtree_control"):
+            found = _usable(Places(parent, parent, 2))
+            if isinstance(found, Places):
+                return found
+            reasons.append(found)
+    return reasons[0]
+
+
+def _delegate(home: Path) -> str:
+    """Have ``home`` hand out both controllers; why it can't, or ''."""
+    missing = _CONTROLLERS - _words(home / "cgroup.subtree_control")
+    if not missing:
+        return ""
+    what = f"{home} does not delegate {' and '.join(sorted(missing))}"
+    if absent := missing - _words(home / "cgroup.controllers"):
+        return f"{what} (it has no {' and '.join(sorted(absent))} controller itself)"
+    try:
+        if _is_ours(home):
+            _empty(home)
+        _write(home / "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(missing)))
+    except OSError as error:
+        return f"{what} ({error.strerror})"
+    return ""
+
+
+def _is_ours(home: Path) -> bool:
+    """True if the subtree was given to us: by systemd, by a container's root, or to a plain user."""
+    if not (home / "cgroup.type").exists():  # the root of all: it may keep its processes
+        return False
+    for name in ("user.delegate", "trusted.delegate"):
+        with contextlib.suppress(OSError):
+            if os.getxattr(home, name) == b"1":
+                return True
+    at_top = home.stat().st_dev != home.parent.stat().st_dev  # all that is mounted: a container's own
+    return at_top or home.stat().st_uid == os.geteuid() != 0
+
+
+def _empty(home: Path) -> None:
+    """Move all processes of a group into a leaf below it."""
+    leaf = home / _LEAF
+    leaf.mkdir(exist_ok=True)
+    for _ in range(_MOVES):
+        left = (home / "cgroup.procs").read_text().split()
+        if not left:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                _write(leaf / "cgroup.procs", pid)
+
+
+def _words(path: Path) -> set[str]:
+    return set(_read(path).split())
 
 
 def _usable(places: Places) -> Places | str:
     for parent in {places.memory, places.pids}:
         trial = parent / f"rlef-{os.getpid()}-0"
         try:
-            trial.mkdir()
+            trial.mkdir(exist_ok=True)
             trial.rmdir()
         except OSError as error:
             return f"can't make a group in {parent} ({error.strerror})"
@@ -92,6 +167,10 @@ def _read(path: Path) -> str:
         return ""
 
 
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 def sweep(places: Places) -> None:
     """Remove groups of trainers that are gone."""
     for parent in {places.memory, places.pids}:
@@ -114,9 +193,11 @@ class Group:
         try:
             for group in (self._memory, self._pids):
                 group.mkdir(exist_ok=True)
-            (self._pids / "pids.max").write_text(str(_TASKS))
-            if self._version == 2:
-                self._write_if_there("memory.swap.max", "0")
+            _write(self._pids / "pids.max", str(_TASKS))
+            # What can be swapped out is not limited. Version 1 has memory.memsw for it, not everywhere.
+            with contextlib.suppress(OSError):
+                self._write_if_there("memory.swap.max" if self._version == 2 else "memory.swappiness", "0")
+            self.limit(_FIRST_LIMIT)
         except OSError:
             for group in {self._memory, self._pids}:
                 with contextlib.suppress(OSError):
@@ -126,7 +207,25 @@ class Group:
     def attach(self, pid: int) -> None:
         """Move a process in; its children follow."""
         for group in {self._memory, self._pids}:
-            (group / "cgroup.procs").write_text(str(pid))
+            _write(group / "cgroup.procs", str(pid))
+
+    def problem(self, pid: int) -> str:
+        """Why the group does not hold ``pid`` within limits; '' if it does."""
+        for group in {self._memory, self._pids}:
+            if str(pid) not in _read(group / "cgroup.procs").split():
+                return f"{group} does not take processes"
+        name = "memory.max" if self._version == 2 else "memory.limit_in_bytes"
+        for path, most in ((self._memory / name, self._limit), (self._pids / "pids.max", _TASKS)):
+            text = _read(path).strip()
+            if not text.isdigit() or int(text) > most:
+                return f"{path} does not take a limit: {text or 'nothing'}"
+        return ""
+
+    def kill(self) -> None:
+        """Kill every process in the group, where the kernel can (version 2, Linux 5.14)."""
+        if self._version == 2:
+            with contextlib.suppress(OSError):
+                self._write_if_there("cgroup.kill", "1")
 
     def limit(self, memory_bytes: int) -> None:
         """Cap the group for a program that may use ``memory_bytes``."""
@@ -134,7 +233,7 @@ class Group:
         if total == self._limit:
             return
         if self._version == 2:
-            (self._memory / "memory.max").write_text(str(total))
+            _write(self._memory / "memory.max", str(total))
         else:
             self._limit_v1(total)
         self._limit = total
@@ -147,7 +246,7 @@ class Group:
 
     def _write_if_there(self, name: str, text: str) -> None:
         if (self._memory / name).exists():
-            (self._memory / name).write_text(text)
+            _write(self._memory / name, text)
 
     def killed(self) -> bool:
         """True if the group's memory ran out and killed something not asked about so far.

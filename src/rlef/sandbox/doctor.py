@@ -5,46 +5,17 @@ from __future__ import annotations
 import os
 import select
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from rlef.errors import SandboxError, SandboxUnavailable
-from rlef.sandbox import cgroups
+from rlef.errors import SandboxError
+from rlef.sandbox import cgroups, layers, slot
 from rlef.sandbox.failures import BootError
+from rlef.sandbox.layers import CGROUP
 from rlef.sandbox.slot import Slot
 from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.types import Rung
 
-CGROUP = "memory and pids cgroup"
-_USER_NAMESPACE_STEPS = (
-    (
-        "kernel/apparmor_restrict_unprivileged_userns",
-        "1",
-        "AppArmor forbids user namespaces: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
-    ),
-    (
-        "kernel/unprivileged_userns_clone",
-        "0",
-        "the kernel forbids user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1",
-    ),
-    (
-        "user/max_user_namespaces",
-        "0",
-        "no user namespace is allowed: sudo sysctl user.max_user_namespaces=10000",
-    ),
-)
-_CONTAINER_STEP = (
-    "in a container, allow namespaces: docker run --security-opt seccomp=unconfined "
-    "--security-opt apparmor=unconfined (podman: nothing to do)"
-)
-_STEPS = {
-    "landlock": "a kernel of 5.13 or later with landlock in the lsm= boot parameter; on Docker, "
-    "version 20.10.10 or later",
-    "seccomp": "a kernel with CONFIG_SECCOMP_FILTER on x86_64 or aarch64",
-    "unprivileged user": "a container whose user map covers uid 65534, or run rlef as an ordinary user",
-    CGROUP: "run as root, or under systemd: systemd-run --user --scope -p Delegate=yes; in Docker: "
-    "--cgroupns=private with a writable /sys/fs/cgroup",
-}
+_CANARIES = "canary programs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +24,10 @@ class Layer:
 
     name: str
     available: bool
+    rung: Rung
+    """The lowest rung that needs it."""
+    stops: str
+    """What programs could do without it."""
     reason: str = ""
     """Why it is not available; empty if it is."""
     step: str = ""
@@ -63,8 +38,8 @@ class Layer:
 class DoctorReport:
     """Every layer, and the rung they add up to."""
 
-    rung: Rung | None
-    """None if even L2 can't be had."""
+    rung: Rung
+    """The highest to be had; L0 if programs can't be isolated."""
     layers: tuple[Layer, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -73,68 +48,67 @@ class DoctorReport:
 
 
 def probe() -> DoctorReport:
-    """Try every layer in a slot of its own, then let a full slot prove itself (0.2 s)."""
-    steps = _probe_steps()
-    if not any(steps.values()):
-        steps.update(_probe_canaries())
-    places = cgroups.find()
-    layers = [_layer(name, reason) for name, reason in steps.items()]
-    layers.append(_layer(CGROUP, places if isinstance(places, str) else ""))
-    sealed = not any(steps.values())
-    rung = None if not sealed else Rung.L3 if layers[-1].available else Rung.L2
-    return DoctorReport(rung, tuple(layers))
+    """Try every layer in slots of their own, then let a full slot prove itself (0.3 s)."""
+    found = "masked by a test" if CGROUP in slot.MASK else cgroups.find()
+    places = None if isinstance(found, str) else found
+    group = {CGROUP: found if isinstance(found, str) else ""}
+    apart = _try(Rung.L2, places)
+    if not any(apart.values()):
+        return _report(Rung.L2 if group[CGROUP] else Rung.L3, apart | group)
+    if apart.get(CGROUP):
+        group[CGROUP], places = apart.pop(CGROUP), None
+        apart = _try(Rung.L2, None)
+        if not any(apart.values()):
+            return _report(Rung.L2, apart | group)
+    bare = _try(Rung.L1, places)
+    return _report(Rung.L0 if any(bare.values()) else Rung.L1, apart | bare | group)
 
 
-def unavailable(steps: dict[str, str]) -> SandboxUnavailable:
-    """The one-line error for layers that are missing: ``steps`` maps a name to its reason."""
-    layers = [_layer(name, reason) for name, reason in steps.items() if reason]
-    what = "; ".join(f"{layer.name}: {layer.reason}" for layer in layers)
-    how = next((layer.step for layer in layers if layer.step), "see `rlef doctor`")
-    return SandboxUnavailable(f"the sandbox is not to be had here: {what}. To mend it: {how}")
+def _try(rung: Rung, places: cgroups.Places | None) -> dict[str, str]:
+    """Name of each layer of a rung, and of its canaries if it has all layers, to its error or ''."""
+    steps = _probe_steps(rung)
+    return steps if any(steps.values()) else steps | _probe_canaries(rung, places)
+
+
+def _report(rung: Rung, steps: dict[str, str]) -> DoctorReport:
+    order = [*layers.KINDS, _CANARIES]
+    names = sorted(steps, key=lambda name: order.index(name) if name in order else len(order))
+    return DoctorReport(rung, tuple(_layer(name, steps[name]) for name in names))
 
 
 def _layer(name: str, reason: str) -> Layer:
-    return Layer(name, not reason, reason, _step(name) if reason else "")
+    known = layers.kind(name)
+    step = layers.step(name) if reason else ""
+    return Layer(name, not reason, known.rung, known.stops, reason, step)
 
 
-def _step(name: str) -> str:
-    if name in _STEPS:
-        return _STEPS[name]
-    if name.startswith("canary"):
-        return "this is a bug or a strange kernel: please report it with the output of `rlef doctor`"
-    for path, value, step in _USER_NAMESPACE_STEPS:
-        setting = Path("/proc/sys", path)
-        if setting.exists() and setting.read_text().strip() == value:
-            return step
-    return _CONTAINER_STEP
-
-
-def _probe_steps() -> dict[str, str]:
+def _probe_steps(rung: Rung) -> dict[str, str]:
     """Name of each boot step to its error or ''."""
-    slot = Slot(min(os.sched_getaffinity(0)), None, probing=True)
+    probed = Slot(min(os.sched_getaffinity(0)), None, rung=rung, probing=True)
     try:
-        while select.select([slot.sock], [], [], 10)[0]:
-            message = slot.sock.recv(4096)
+        while select.select([probed.sock], [], [], 10)[0]:
+            message = probed.sock.recv(4096)
             if not message:
                 break
-            if slot.booted(message):
-                return slot.steps
+            if probed.booted(message):
+                return probed.steps
     except SandboxError:
-        return slot.steps
+        return probed.steps
     finally:
-        slot.kill()
-        slot.bury()
-    return {"boot": slot.log() or "the slot's process did not answer"}
+        probed.kill()
+        probed.bury()
+    return {"boot": probed.log() or "the slot's process did not answer"}
 
 
-def _probe_canaries() -> dict[str, str]:
-    supervisor = Supervisor([min(os.sched_getaffinity(0))], recycle=1, places=None)
+def _probe_canaries(rung: Rung, places: cgroups.Places | None) -> dict[str, str]:
+    supervisor = Supervisor([min(os.sched_getaffinity(0))], recycle=1, places=places, rung=rung)
     supervisor.start()
     try:
         supervisor.opened.result()
-    except BootError as error:
-        return {"canary": str(error)}
+    except (SandboxError, OSError) as error:
+        steps = error.steps if isinstance(error, BootError) else {}
+        return {name: reason for name, reason in steps.items() if reason} or {_CANARIES: str(error)}
     finally:
         supervisor.close()
         supervisor.join()
-    return {"canary programs": ""}
+    return {_CANARIES: ""}

@@ -17,6 +17,7 @@ def sealed_file(data: bytes, name: str) -> int:
         while left:
             left = left[os.write(writable, left) :]
         fcntl.fcntl(writable, fcntl.F_ADD_SEALS, _SEALS)
+        os.fchmod(writable, 0o555)  # nor may it be opened for writing, by a name in /proc
         return os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(writable)

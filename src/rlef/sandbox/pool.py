@@ -17,14 +17,13 @@ from dataclasses import replace
 from types import TracebackType
 
 import rlef.config
-from rlef.errors import SandboxError, SandboxUnavailable
-from rlef.sandbox import bundle, calls, cgroups, languages
-from rlef.sandbox.doctor import unavailable
-from rlef.sandbox.failures import BootError
+from rlef.errors import SandboxError
+from rlef.sandbox import bundle, calls, languages
 from rlef.sandbox.interpreter import home_profile
 from rlef.sandbox.job import Delivery, Job, first_result
 from rlef.sandbox.languages.workshop import Program, Workshop
 from rlef.sandbox.profile import PYTHON_FILES
+from rlef.sandbox.rungs import Ladder
 from rlef.sandbox.status import file_limit
 from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
@@ -37,32 +36,38 @@ CHUNK = 256
 class Sandbox:
     """A pool of slots. Any task of one event loop may use it; programs wait for a free slot."""
 
-    def __init__(self, supervisor: Supervisor, slots: int) -> None:
+    def __init__(self, supervisor: Supervisor, slots: int, missing: Mapping[str, str]) -> None:
         self._supervisor = supervisor
         self._workshop = Workshop(supervisor, slots)
         self.rung: Rung = supervisor.rung
         """The isolation that every result of this sandbox was made under."""
+        self.missing = dict(missing)
+        """Why it is no higher: layer to reason; empty on L3."""
         self.slots = slots
         """Programs that run at a time."""
 
     @classmethod
     async def open(cls, config: rlef.config.Sandbox) -> Sandbox:
-        """Start the slots and let each prove itself.
+        """Start the slots and let each prove itself, on the highest rung that the machine gives.
 
-        Raises ``SandboxUnavailable`` with the missing layer and the step that gets it if the
-        machine can't give ``config.floor``.
+        Raises ``SandboxUnavailable`` with the missing layer and the step that gets it if that is
+        below ``config.floor``. A line on stderr says so if programs are not isolated (rung L0).
         """
-        supervisor = _supervisor(config)
-        supervisor.start()
-        try:
-            await asyncio.wrap_future(supervisor.opened)
-        except (SandboxError, OSError) as error:
-            await _close(supervisor)
-            raise _explain(error) from None
-        except asyncio.CancelledError:
-            supervisor.close()
-            raise
-        return cls(supervisor, len(_cpus(config)))
+        ladder = Ladder(config.floor)
+        while True:
+            supervisor = _supervisor(config, ladder)
+            supervisor.start()
+            try:
+                await asyncio.wrap_future(supervisor.opened)
+            except (SandboxError, OSError) as error:
+                await _close(supervisor)
+                ladder.descend(error)
+            except asyncio.CancelledError:
+                supervisor.close()
+                raise
+            else:
+                ladder.warn()
+                return cls(supervisor, len(_cpus(config)), ladder.missing)
 
     async def run(
         self,
@@ -232,19 +237,14 @@ def run_once(
     """
     config = (config or rlef.config.Sandbox()).model_copy(update={"slots": 1})
     tongue = languages.find(language)
-    supervisor = _supervisor(config)
+    supervisor = _opened(config)
     workshop = Workshop(supervisor, 1)
-    supervisor.start()
     try:
-        supervisor.opened.result()
         return _run_once(
             supervisor, workshop, tongue, _encoded(source, [stdin]), stdin, limits or RunLimits()
         )
-    except (BootError, OSError) as error:
-        raise _explain(error) from None
     finally:
-        supervisor.close()
-        supervisor.join()
+        _end(supervisor)
         workshop.close()
 
 
@@ -303,20 +303,38 @@ def _cpus(config: rlef.config.Sandbox) -> list[int]:
     return [cpus[k % len(cpus)] for k in range(config.slots or len(cpus))]
 
 
-def _supervisor(config: rlef.config.Sandbox) -> Supervisor:
-    places, home = cgroups.find(), home_profile(config)
-    if isinstance(places, str):
-        if config.floor == Rung.L3:
-            raise unavailable({"memory and pids cgroup": places})
-        return Supervisor(_cpus(config), recycle=config.recycle, places=None, home=home)
-    cgroups.sweep(places)
-    return Supervisor(_cpus(config), recycle=config.recycle, places=places, home=home)
+def _supervisor(config: rlef.config.Sandbox, ladder: Ladder) -> Supervisor:
+    return Supervisor(
+        _cpus(config),
+        recycle=config.recycle,
+        places=ladder.places,
+        rung=ladder.rung,
+        home=home_profile(config),
+    )
 
 
-def _explain(error: Exception) -> Exception:
-    if isinstance(error, BootError):
-        return unavailable(error.steps) if any(error.steps.values()) else SandboxUnavailable(str(error))
-    return SandboxUnavailable(f"the sandbox can't be started: {error}")
+def _opened(config: rlef.config.Sandbox) -> Supervisor:
+    """A supervisor whose slots are ready. Raises ``SandboxUnavailable``."""
+    ladder = Ladder(config.floor)
+    while True:
+        supervisor = _supervisor(config, ladder)
+        supervisor.start()
+        try:
+            supervisor.opened.result()
+        except (SandboxError, OSError) as error:
+            _end(supervisor)
+            ladder.descend(error)
+        except BaseException:
+            _end(supervisor)
+            raise
+        else:
+            ladder.warn()
+            return supervisor
+
+
+def _end(supervisor: Supervisor) -> None:
+    supervisor.close()
+    supervisor.join()
 
 
 async def _close(supervisor: Supervisor) -> None:

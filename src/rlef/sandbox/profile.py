@@ -35,6 +35,11 @@ class Profile:
             other, interpreter=self.interpreter, preload=self.preload, import_paths=self.import_paths
         )
 
+    def grants(self) -> list[str]:
+        """What the slot's filter allows besides the usual; see ``zygote.seccomp``."""
+        granted = {"work": self.work_bytes > 0, "execute": self.execute, "processes": self.processes}
+        return [name for name, given in granted.items() if given]
+
 
 PYTHON = Profile(name="python")
 """Python programs on stdin and stdout, and calls of Python functions."""

@@ -21,8 +21,10 @@ from pathlib import Path
 
 from rlef.errors import SandboxError
 from rlef.sandbox import cgroups, memory, replies
+from rlef.sandbox.failures import BootError
 from rlef.sandbox.host import jail_uid, parent
 from rlef.sandbox.job import Job, wall_limit
+from rlef.sandbox.layers import CGROUP
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.replies import Report
 from rlef.sandbox.status import Ending, classify, file_limit
@@ -43,6 +45,10 @@ _THREAD_NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
 _numbers = itertools.count(1)
 
 
+MASK: tuple[str, ...] = ()
+"""What tests take away from every slot; see ``zygote.steps``."""
+
+
 class Phase(Enum):
     """What a slot is doing."""
 
@@ -58,18 +64,24 @@ def interpreter() -> str:
 
 
 class Slot:
-    """One zygote, pinned to ``cpu``. Raises ``OSError`` if it can't even be started."""
+    """One zygote, pinned to ``cpu``.
+
+    Raises ``OSError`` if it can't even be started, ``BootError`` if it can't be put into its cgroup.
+    """
 
     def __init__(
         self,
         cpu: int,
         places: cgroups.Places | None,
         *,
+        rung: Rung = Rung.L2,
         profile: Profile = PYTHON,
         library: str = "",
         probing: bool = False,
     ) -> None:
         self.profile, self._library = profile, library
+        self.rung = rung
+        """The rung that this slot's runs are isolated on."""
         self.phase = Phase.BOOTING
         self.job: Job | None = None
         self.runs = 0
@@ -88,34 +100,42 @@ class Slot:
         try:
             with theirs:
                 self._log = memory.output_file("rlef-slot")
-                self.group = cgroups.Group(places, next(_numbers)) if places else None
                 self.process = self._start(theirs.fileno())
-            if self.group:
-                self.group.attach(self.process.pid)
+            if places:
+                self._join_group(places, self.process.pid)
             self.sock.send(json.dumps(self._spec(cpu, probing)).encode())
-        except OSError:
+        except (OSError, BootError):
             self.kill()
             self.bury()
             raise
 
+    def _join_group(self, places: cgroups.Places, pid: int) -> None:
+        try:
+            self.group = cgroups.Group(places, next(_numbers))
+            if f"silent {CGROUP}" not in MASK:
+                self.group.attach(pid)
+            problem = self.group.problem(pid)
+        except OSError as error:
+            problem = f"{error.strerror or error} ({error.filename})"
+        if problem:
+            raise BootError("no cgroup", {CGROUP: problem})
+
     def _spec(self, cpu: int, probing: bool) -> dict[str, object]:
         """What ``zygote.boot`` wants to know."""
         profile = self.profile
-        grants = {
-            "work": profile.work_bytes > 0,
-            "execute": profile.execute,
-            "processes": profile.processes,
-        }
         return {
             "cpu": cpu,
+            "rung": self.rung,
+            "mask": MASK,
             "parent": os.getpid(),
             "uid": jail_uid(),
             "probing": probing,
-            "native": self._library,
+            # Neither the C part nor what it saves knows how to do without namespaces.
+            "native": self._library if self.rung >= Rung.L2 else "",
             "visible": profile.visible,
             "import_paths": profile.import_paths,
             "work_bytes": profile.work_bytes,
-            "grants": [name for name, granted in grants.items() if granted],
+            "grants": profile.grants(),
         }
 
     def _start(self, fd: int) -> subprocess.Popen[bytes]:
@@ -140,11 +160,6 @@ class Slot:
             pass_fds=[fd],
             start_new_session=True,
         )
-
-    @property
-    def rung(self) -> Rung:
-        """The rung this slot's runs are isolated on."""
-        return Rung.L3 if self.group else Rung.L2
 
     def booted(self, message: bytes) -> bool:
         """Digest a boot message; True when the zygote is ready. Raises ``SandboxError``."""
@@ -269,6 +284,9 @@ class Slot:
             raise SandboxError(f"a slot failed in a run: {self.log() or _unstarted(job, report.wait_status)}")
         if not job.outputs or (report.kind == Kind.RESULT and report.index != job.received):
             raise SandboxError("a slot tells of a test that it has not got")
+        alone = report.stage is Stage.ALONE
+        if alone and job.mode not in (Mode.CALL, Mode.CALL_APART):
+            raise SandboxError("a slot tells of calls that nobody asked for")
         out, err, *back = files = job.outputs.popleft()
         job.received += 1
         try:
@@ -296,7 +314,6 @@ class Slot:
             # Its peak counts from that of the process that became it, and it needs none of that.
             base = max(0, base - job.limits.memory_bytes)
         result = classify(ending, job.limits, self.rung, base)
-        alone = report.stage is Stage.ALONE
         return (replace(result, outward=outward, keeps_state=alone) if outward or alone else result), last
 
     def _ran_out(self, report: Report) -> bool:
@@ -333,6 +350,8 @@ class Slot:
                 signal.pidfd_send_signal(self._zygote, signal.SIGKILL)
         elif self.process:
             self.process.kill()
+        if self.group:
+            self.group.kill()
 
     def bury(self) -> None:
         """Wait for the processes that ``kill`` killed and free everything."""

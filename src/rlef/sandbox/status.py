@@ -62,7 +62,7 @@ def classify(ending: Ending, limits: RunLimits, rung: Rung, base_bytes: int) -> 
     stderr = ending.stderr[-limits.stderr_bytes :] if limits.stderr_bytes else b""
     killed = os.WIFSIGNALED(ending.wait_status)
     number = os.WTERMSIG(ending.wait_status) if killed else 0
-    status = _status(ending, limits, base_bytes, number)
+    status = _status(ending, limits, rung, base_bytes, number)
     if number == signal.SIGSEGV and _ABORTED.search(ending.stderr):
         number = int(signal.SIGABRT)
     if status is Status.COMPILE_ERROR and not stderr:
@@ -80,14 +80,14 @@ def classify(ending: Ending, limits: RunLimits, rung: Rung, base_bytes: int) -> 
     )
 
 
-def _status(ending: Ending, limits: RunLimits, base_bytes: int, number: int) -> Status:
+def _status(ending: Ending, limits: RunLimits, rung: Rung, base_bytes: int, number: int) -> Status:
     if ending.stage is Stage.SETUP:
         raise SandboxError(f"a test process failed before the program began ({_end(ending)})")
     over_memory = ending.out_of_memory or ending.peak_bytes > base_bytes + limits.memory_bytes
     over_cpu = ending.reason is Reason.CPU or ending.cpu_s >= limits.cpu_s
     explained = over_memory or over_cpu or ending.reason is not Reason.NONE
-    if number == signal.SIGKILL and not explained:
-        # As pid 1 of its namespace a program can't kill itself: someone outside did.
+    if number == signal.SIGKILL and not explained and rung is not Rung.L0:
+        # As pid 1 of its namespace, or by its own filter, a program can't kill itself: someone outside did.
         raise SandboxError("a test process was killed from outside")
     if ending.stage not in (Stage.RUNNING, Stage.ALONE):
         return Status.COMPILE_ERROR

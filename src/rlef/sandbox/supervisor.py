@@ -29,6 +29,7 @@ from rlef.sandbox import cgroups, native
 from rlef.sandbox.canary import canaries_for
 from rlef.sandbox.failures import BootError, one_line
 from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.layers import refusal
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.slot import Phase, Slot
 from rlef.sandbox.types import Rung, RunResult
@@ -59,12 +60,18 @@ class Supervisor:
     """Runs jobs on one place for each of ``cpus``."""
 
     def __init__(
-        self, cpus: Sequence[int], *, recycle: int, places: cgroups.Places | None, home: Profile = PYTHON
+        self,
+        cpus: Sequence[int],
+        *,
+        recycle: int,
+        places: cgroups.Places | None,
+        rung: Rung | None = None,
+        home: Profile = PYTHON,
     ) -> None:
         self.opened: Future[None] = Future()
         """Done when every slot has proved itself; fails with ``BootError`` or ``OSError``."""
         self.closed: Future[None] = Future()
-        self.rung = Rung.L3 if places else Rung.L2
+        self.rung = rung or (Rung.L3 if places else Rung.L2)
         self._recycle, self._groups = recycle, places
         self._home, self._library = home, native.library()
         self._places = [Place(cpu) for cpu in cpus]
@@ -147,7 +154,7 @@ class Supervisor:
         self._dispatch()
 
     def _boot(self, place: Place, profile: Profile) -> None:
-        slot = Slot(place.cpu, self._groups, profile=profile, library=self._library)
+        slot = Slot(place.cpu, self._groups, rung=self.rung, profile=profile, library=self._library)
         try:
             self._selector.register(slot.sock, selectors.EVENT_READ, slot)
         except OSError:
@@ -213,7 +220,7 @@ class Supervisor:
 
     def _prove(self, slot: Slot) -> None:
         """Run the next canary on the slot, or declare it ready."""
-        canaries = canaries_for(slot.profile)
+        canaries = canaries_for(slot.profile, slot.rung)
         if slot.proofs == len(canaries):
             slot.runs, slot.phase, slot.proven = 0, Phase.IDLE, True
             self._failing_since = 0.0
@@ -283,8 +290,8 @@ class Supervisor:
             job.fail(BootError(f"no slot for {profile.name}: {one_line(error)}", {}))
 
     def _accept(self, job: Job) -> None:
-        if self._broken:
-            job.fail(self._broken)
+        if problem := self._broken or refusal(job.profile, self.rung):
+            job.fail(problem)
         else:
             job.profile = self._home.like(job.profile)
             self._waiting.append(job)

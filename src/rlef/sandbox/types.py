@@ -8,12 +8,16 @@ from enum import StrEnum
 
 
 class Rung(StrEnum):
-    """How strongly a program was isolated; see ``docs/sandbox.md``."""
+    """How strongly a program was isolated, in the order of the names; see ``docs/sandbox.md``."""
 
     L3 = "L3"
     """L2 and a memory and pids cgroup."""
     L2 = "L2"
     """Namespaces, seccomp, Landlock, no-new-privileges, rlimits."""
+    L1 = "L1"
+    """L2 without namespaces and a root of its own; each test loads a second filter instead."""
+    L0 = "L0"
+    """Whatever of L1 there is. Programs may read what their user may. Only if asked for by name."""
 
 
 class Status(StrEnum):

@@ -7,11 +7,11 @@ system, preimports the library while it can still see the host's shared objects,
 itself up and serves. If the trainer dies the kernel kills the launcher, then the zygote,
 and with pid 1 everything else in the slot.
 
-A step that fails ends the boot with a report of the steps so far; in probe mode the rest is
-tried as well, so that ``rlef doctor`` can show the whole table.
+Where there are no namespaces (rungs L1 and L0) the zygote stays in those of the trainer, sees its
+file system and shares its process numbers; ``bare.py`` has what then takes their place.
 """
 
-# ruff: noqa: PTH102, PTH103, PTH112, PTH114, PTH115, PTH120, PTH123, PTH211, SIM905
+# ruff: noqa: PTH102, PTH103, PTH112, PTH114, PTH115, PTH120, PTH123, PTH208, PTH211, SIM905
 # (pathlib would sit in the memory of every fork; the list of modules reads better as words)
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import mmap
 import os
 import signal
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import files, hot, imports, kernel, landlock, program, seccomp, serve
+from . import bare, files, hot, imports, kernel, landlock, lock, program, serve
+from .steps import Boot, Mirror, namespace, refused
 
 # Loaded once, so that a test that imports them pays nothing. Each costs every fork a little
 # (benchmarks/sandbox_fork.py --imports shows how much); what is not here is read on demand.
@@ -39,14 +39,13 @@ PREIMPORTED = (
 ).split()
 
 _NAMESPACES = (
-    ("mount namespace", kernel.CLONE_NEWNS),
-    ("network namespace", kernel.CLONE_NEWNET),
-    ("ipc namespace", kernel.CLONE_NEWIPC),
-    ("uts namespace", kernel.CLONE_NEWUTS),
-    ("cgroup namespace", kernel.CLONE_NEWCGROUP),
-    ("pid namespace", kernel.CLONE_NEWPID),
+    ("mount namespace", kernel.CLONE_NEWNS, "mnt"),
+    ("network namespace", kernel.CLONE_NEWNET, "net"),
+    ("ipc namespace", kernel.CLONE_NEWIPC, "ipc"),
+    ("uts namespace", kernel.CLONE_NEWUTS, "uts"),
+    ("cgroup namespace", kernel.CLONE_NEWCGROUP, "cgroup"),
+    ("pid namespace", kernel.CLONE_NEWPID, "pid_for_children"),
 )
-_MASKED = ("site-packages", "dist-packages")
 _SPEC_BYTES = 65536
 _PLAIN = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 _WORK_RIGHTS = (
@@ -55,36 +54,12 @@ _WORK_RIGHTS = (
 )  # fmt: skip
 
 
-class Boot:
-    """The steps taken so far and what came of them."""
-
-    def __init__(self, ctl: _socket.socket, probing: bool) -> None:
-        self.ctl = ctl
-        self.probing = probing
-        self.steps: list[str] = []
-
-    def step(self, name: str, action: Callable[[], object]) -> None:
-        """Take one step; the first failure reports and ends the process, unless probing."""
-        try:
-            action()
-            self.steps.append(f"{name}\t")
-        except OSError as error:
-            self.steps.append(f"{name}\t{error.strerror or error}")
-            if not self.probing:
-                self.report("missing")
-                os._exit(3)
-
-    def report(self, headline: str) -> None:
-        """Tell the supervisor."""
-        os.write(self.ctl.fileno(), "\n".join([headline, *self.steps]).encode())
-
-
 def main() -> NoReturn:
     """Boot and serve."""
     ctl = _socket.socket(fileno=int(sys.argv[1]))
     stdlib = os.path.dirname(os.__file__)
     spec = json.loads(ctl.recv(_SPEC_BYTES))  # it comes when we are in the slot's cgroup
-    boot, uid, parent = Boot(ctl, spec["probing"]), spec["uid"], spec["parent"]
+    boot, uid, parent = Boot(ctl, spec), spec["uid"], spec["parent"]
     os.environ.clear()
     os.umask(0o022)
     os.sched_setaffinity(0, {spec["cpu"]})
@@ -93,21 +68,21 @@ def main() -> NoReturn:
         _write("/proc/self/oom_score_adj", "500")
     page = mmap.mmap(-1, mmap.PAGESIZE)
     fast = hot.load(spec["native"], page)  # with the rights of whoever compiled it
-    os.chdir(stdlib)  # the bind's source: root may be able to go there when uid can't
-    boot.step("a single thread", _check_threads)
+    os.chdir(stdlib)  # root may be able to go there when uid can't
+    boot.step("one thread", _check_threads, lambda: imports.threads() == 1)
     if uid:
-        boot.step("unprivileged user", lambda: _become(uid))
-    boot.step("user namespace", _leave_user_namespace)
-    for name, flag in _NAMESPACES:
-        boot.step(name, lambda flag=flag: kernel.unshare(flag))  # type: ignore[misc]
+        boot.step("unprivileged user", lambda: _become(uid), lambda: _is(uid))
+    if boot.apart:
+        _leave_namespaces(boot)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     pid = os.fork()
     if pid:
         boot.ctl.send(b"zygote %d" % pid)
         boot.ctl.close()
-        os._exit(os.waitpid(pid, 0)[1] != 0)
+        _launcher(pid)
     _zygote(boot, stdlib, spec, page, fast)
 
 
@@ -116,11 +91,52 @@ def _check_threads() -> None:
         raise OSError(errno.EBUSY, "a preloaded module has started threads, which can't be locked up")
 
 
+def _launcher(zygote: int) -> NoReturn:
+    """Wait for the end of the zygote and of what it leaves behind."""
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    status = -1
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, ended = os.wait()
+            status = ended if pid == zygote else status
+            if status >= 0:
+                _kill_children()
+    os._exit(status != 0)
+
+
+def _kill_children() -> None:
+    """In a pid namespace there are none left, on L1 they are dying. On L0 a program may have forked."""
+    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as file:
+        for child in file.read().split():
+            os.kill(int(child), signal.SIGKILL)
+
+
+def _leave_namespaces(boot: Boot) -> None:
+    """Leave those of the trainer, the user namespace first: it gives the rights to leave the others."""
+    user = namespace("user")
+    boot.step("user namespace", _leave_user_namespace, lambda: namespace("user") != user)
+    for name, flag, kind in _NAMESPACES:
+        before = namespace(kind)
+        boot.step(
+            name,
+            lambda flag=flag: kernel.unshare(flag),  # type: ignore[misc]
+            # That of children has no name before there is one.
+            lambda kind=kind, before=before: (  # type: ignore[misc]
+                (kind == "pid_for_children" and refused(namespace, kind)) or namespace(kind) != before
+            ),
+        )
+
+
 def _become(uid: int) -> None:
+    lock.drop_bounding(0)  # a user namespace has a set of its own
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root and the maps can't be written
+
+
+def _is(uid: int) -> bool:
+    return os.getresuid() == os.getresgid() == (uid, uid, uid) and not os.getgroups()
 
 
 def _leave_user_namespace() -> None:
@@ -136,21 +152,33 @@ def _write(path: str, text: str) -> None:
 
 
 def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast: hot.Hot | None) -> NoReturn:
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    mirror = Mirror()
+    boot.step(
+        "death with the trainer",
+        lambda: kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL),
+        lambda: kernel.death_signal() == signal.SIGKILL,
+    )
     with open("/proc/self/statm") as file:
         vsize, rss = (int(pages) * mmap.PAGESIZE for pages in file.read().split()[:2])
     with open("/proc/self/maps") as file:
         kernel.copy_with_fork(file.read())
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    boot.step(
+        "no dumps",
+        lambda: kernel.prctl(kernel.PR_SET_DUMPABLE, 0),
+        lambda: kernel.prctl(kernel.PR_GET_DUMPABLE) == 0,
+    )
     # What the jail's user can't read stays out of sight, and only what is imported by now is there.
     packages = imports.packages(spec["import_paths"])
     spec["packages"] = [path for path in packages if os.access(_reach(path, stdlib), os.R_OK)]
-    boot.step("read-only root", lambda: _build_root(stdlib, spec))
-    boot.step("limits", lambda: program.set_common_limits(spec["grants"]))
-    boot.step("capabilities", _drop_capabilities)
-    boot.step("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
-    boot.step("landlock", lambda: landlock.restrict(_allowed(stdlib, spec)))
-    boot.step("seccomp", lambda: seccomp.load(spec["grants"]))
+    library = _root(boot, stdlib, spec) if boot.apart else _library(boot, stdlib, spec)
+    limited = {"grants": spec["grants"], "tasks": boot.apart}
+    boot.step(
+        "limits",
+        lambda: program.set_common_limits(**limited),
+        lambda: program.has_common_limits(**limited),
+    )
+    lock.everything(boot, mirror, _allowed(library, spec), spec["grants"])
+    mirror.close()
     server = serve.Server(boot.ctl, page, fast)
     _forget_ourselves()
     program.become_main()
@@ -158,6 +186,25 @@ def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast
     gc.freeze()
     boot.report(f"ready {vsize} {rss}")
     server.serve()
+
+
+def _root(boot: Boot, stdlib: str, spec: dict[str, Any]) -> list[str]:
+    """Build the root; the paths of the library in it."""
+    if boot.steps["mount namespace"]:  # probing: the host's root must stay as it is
+        boot.steps["read-only root"] = "it needs the mount namespace"
+    else:
+        boot.step("read-only root", lambda: _build_root(stdlib, spec), lambda: _is_built(stdlib, spec))
+    return [stdlib]
+
+
+def _library(boot: Boot, stdlib: str, spec: dict[str, Any]) -> list[str]:
+    """The paths of the library where there is no root of our own."""
+    bare.prepare()
+    paths: list[str] = []
+    boot.step("library", lambda: paths.extend(bare.find_library(stdlib)), lambda: bool(paths))
+    if paths and paths[0].startswith("."):
+        spec["packages"] = [_reach(path, stdlib) for path in spec["packages"]]
+    return paths
 
 
 def preimport(modules: str, paths: str) -> None:
@@ -173,10 +220,10 @@ def preimport(modules: str, paths: str) -> None:
     program.add_site_builtins()
 
 
-def _allowed(stdlib: str, spec: dict[str, Any]) -> list[tuple[str, int]]:
+def _allowed(library: list[str], spec: dict[str, Any]) -> list[tuple[str, int]]:
     """Landlock's rules: paths and the rights on and below them."""
     look = landlock.READ_FILE | landlock.READ_DIR
-    rules = [(stdlib, look), ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE)]
+    rules = [*[(path, look) for path in library], ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE)]
     shown = look | landlock.EXECUTE if "execute" in spec["grants"] else look
     for inside in (*(inside for _, inside in spec["visible"]), *spec["packages"]):
         if not os.path.islink(inside):
@@ -193,7 +240,7 @@ def _build_root(stdlib: str, spec: dict[str, Any]) -> None:
     kernel.mount(".", root + stdlib, flags=kernel.MS_BIND | kernel.MS_REC)
     attributes = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
     kernel.mount_setattr(root + stdlib, attributes, below=True)
-    masks = [hidden for name in _MASKED if os.path.isdir(hidden := f"{root}{stdlib}/{name}")]
+    masks = [hidden for name in bare.PACKAGES if os.path.isdir(hidden := f"{root}{stdlib}/{name}")]
     for hidden in masks:
         kernel.mount("tmpfs", hidden, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755,size=64k")
     for outside, inside in spec["visible"]:
@@ -223,6 +270,16 @@ def _reach(package: str, stdlib: str) -> str:
     return "." + package[len(stdlib) :] if package.startswith(stdlib + "/") else package
 
 
+def _is_built(stdlib: str, spec: dict[str, Any]) -> bool:
+    """True if nothing but what was asked for can be found from here, and it can't be changed."""
+    tops = {stdlib, "/dev", *(inside for _, inside in spec["visible"]), *spec["packages"]}
+    if spec["work_bytes"]:
+        tops.add(files.WORK)
+    flags = os.statvfs("/").f_flag & os.statvfs(stdlib).f_flag
+    wanted = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV
+    return set(os.listdir("/")) == {top.split("/")[1] for top in tops} and flags & wanted == wanted
+
+
 def _show(outside: str, inside: str) -> None:
     """Bind a file or directory of the host, read-only; a symbolic link is made again."""
     os.makedirs(os.path.dirname(inside), exist_ok=True)
@@ -236,17 +293,6 @@ def _show(outside: str, inside: str) -> None:
     kernel.mount(outside, inside, flags=kernel.MS_BIND | kernel.MS_REC)
     attributes = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
     kernel.mount_setattr(inside, attributes, below=True)
-
-
-def _drop_capabilities() -> None:
-    for capability in range(kernel.CAP_LAST + 1):
-        if capability == kernel.CAP_SYS_ADMIN:
-            continue
-        try:
-            kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
-        except OSError:
-            break  # past the last capability that this kernel knows
-    kernel.capset(1 << kernel.CAP_SYS_ADMIN)  # to make pid namespaces; tests drop it
 
 
 def _forget_ourselves() -> None:

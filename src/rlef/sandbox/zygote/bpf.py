@@ -18,29 +18,37 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Check:
-    """Allow a call only if ``(argument & mask) == one of values`` (low 32 bits, little endian)."""
+    """Holds if ``(argument & mask) == one of values`` (low 32 bits, little endian)."""
 
     argument: int
     values: Sequence[int]
     mask: int = 0xFFFFFFFF
+    also: Sequence[Check] = ()
+    """Further checks that must hold."""
+    action: int = ALLOW
+    """What the kernel then does."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Which system calls a slot may make; everything else gets ``otherwise`` as errno."""
+    """Which system calls a process may make, and what the others get."""
 
     arch: int
     allow: Sequence[int]
     checks: Mapping[int, Sequence[Check]]
-    """System call number to alternatives: any one that holds allows the call."""
+    """System call number to alternatives: the first that holds decides; none refuses the call."""
     errnos: Mapping[int, int]
+    """System call number to the errno it gets, if it has no checks or none of them holds."""
     otherwise: int
+    """The errno of a call whose checks all fail and that ``errnos`` does not name."""
+    default: int
+    """What the kernel does with calls that are not named."""
     x32_bit: int = 0
     """Numbers from here on are another ABI (x86 only): the process is killed."""
 
 
 def assemble(policy: Policy) -> list[Instruction]:
-    """Compile a policy. Foreign architectures are killed; the default is an errno."""
+    """Compile a policy. Foreign architectures are killed."""
     code: list[Instruction] = [
         (LOAD, 0, 0, ARCH),
         (JUMP_EQ, 1, 0, policy.arch),
@@ -52,22 +60,33 @@ def assemble(policy: Policy) -> list[Instruction]:
     for number in policy.allow:
         code += [(JUMP_EQ, 0, 1, number), (RETURN, 0, 0, ALLOW)]
     for number, errno in policy.errnos.items():
-        code += [(JUMP_EQ, 0, 1, number), (RETURN, 0, 0, ERRNO | errno)]
+        if number not in policy.checks:
+            code += [(JUMP_EQ, 0, 1, number), (RETURN, 0, 0, ERRNO | errno)]
     for number, checks in policy.checks.items():
-        body = [step for check in checks for step in _check(check)]
-        body.append((RETURN, 0, 0, ERRNO | policy.otherwise))
+        body = [step for check in checks for step in _alternative(check)]
+        body.append((RETURN, 0, 0, ERRNO | policy.errnos.get(number, policy.otherwise)))
         code += [(JUMP_EQ, 0, len(body), number), *body]
-    code.append((RETURN, 0, 0, ERRNO | policy.otherwise))
+    code.append((RETURN, 0, 0, policy.default))
     return code
 
 
-def _check(check: Check) -> list[Instruction]:
-    steps: list[Instruction] = [(LOAD, 0, 0, ARGS + 8 * check.argument)]
-    if check.mask != 0xFFFFFFFF:
-        steps.append((AND, 0, 0, check.mask))
-    for value in check.values:
-        steps += [(JUMP_EQ, 0, 1, value), (RETURN, 0, 0, ALLOW)]
-    return steps
+def _alternative(check: Check) -> list[Instruction]:
+    """Return the check's action if all of it holds, else fall through."""
+    code: list[Instruction] = [(RETURN, 0, 0, check.action)]
+    for part in reversed([check, *check.also]):
+        code = [*_load(part), *_jumps_past(part.values, len(code)), *code]
+    return code
+
+
+def _load(check: Check) -> list[Instruction]:
+    load = (LOAD, 0, 0, ARGS + 8 * check.argument)
+    return [load] if check.mask == 0xFFFFFFFF else [load, (AND, 0, 0, check.mask)]
+
+
+def _jumps_past(values: Sequence[int], rest: int) -> list[Instruction]:
+    """Go on if the accumulator is one of ``values``, else skip the ``rest`` instructions that follow."""
+    last = len(values) - 1
+    return [(JUMP_EQ, last - k, 0 if k < last else rest, value) for k, value in enumerate(values)]
 
 
 def encode(code: Sequence[Instruction]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 
 MACHINE = os.uname().machine
 
@@ -49,10 +50,11 @@ AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
 AT_EMPTY_PATH = 0x1000
 
-PR_SET_PDEATHSIG = 1
-PR_SET_DUMPABLE = 4
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
+PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
 CAP_SYS_ADMIN = 21
@@ -89,8 +91,8 @@ def syscall(name: str, *args: object) -> int:
     return _check(int(_libc.syscall(_long(NUMBERS[name]), *wide)))
 
 
-def spawn() -> tuple[int, int]:
-    """Fork into a new pid namespace: (pid, pidfd) in the parent, (0, -1) in the child.
+def _spawn_in_namespace() -> tuple[int, int]:
+    """Fork into a new pid namespace.
 
     glibc caches the thread id, and a raw clone does not refresh it. Every process that
     spawns here is pid 1 of its own namespace, and so is its child: the cache stays right.
@@ -102,6 +104,10 @@ def spawn() -> tuple[int, int]:
         return 0, -1
     _after_fork_parent()
     return _check(pid), _pidfd.value
+
+
+spawn: Callable[[], tuple[int, int]] = _spawn_in_namespace
+"""Fork a template or a test: (pid, pidfd) in the parent, (0, -1) in the child. ``bare`` has another."""
 
 
 _BIG_OBJECT = 2**20
@@ -169,6 +175,13 @@ def prctl(option: int, value: int = 0, pointer: object = None) -> int:
     )
 
 
+def death_signal() -> int:
+    """The signal that the kernel sends us when our parent dies."""
+    number = ctypes.c_int(0)
+    prctl(PR_GET_PDEATHSIG, ctypes.addressof(number))
+    return number.value
+
+
 def sethostname(name: str) -> None:
     """Name this UTS namespace."""
     _check(_libc.sethostname(name.encode(), ctypes.c_size_t(len(name))))
@@ -192,10 +205,19 @@ _last = _long(0xFFFFFFFF)
 _capset_args = (_long(NUMBERS.get("capset", -1)), ctypes.byref(_CAP_HEADER), ctypes.byref(_capabilities(0)))
 
 
-def seal(first: int = 3) -> None:
-    """Close the descriptors from ``first`` on and give up every capability."""
+def close_from(first: int) -> None:
+    """Close the descriptors from ``first`` on."""
+    _check(_libc.syscall(_nr_close, _long(first), _last, _null))
+
+
+def _seal_in_namespace(first: int = 3) -> None:
+    """Close the descriptors and give up every capability."""
     _check(_libc.syscall(_nr_close, _long(first), _last, _null))
     _check(_libc.syscall(*_capset_args))
+
+
+seal: Callable[..., None] = _seal_in_namespace
+"""What a test does last for itself; it closes the descriptors from the given one on. ``bare`` has another."""
 
 
 def execute(fd: int, arguments: list[str], environment: dict[str, str]) -> None:

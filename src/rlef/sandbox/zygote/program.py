@@ -88,21 +88,35 @@ def compensate_stack(below: int) -> None:
     sys.setrecursionlimit(_RECURSION_LIMIT + depth)
 
 
-def set_common_limits(grants: Collection[str] = ()) -> None:
-    """Limits that are the same for every program, set once and inherited."""
-    for kind, value in (
-        (resource.RLIMIT_CORE, 0),
+def _common_limits(grants: Collection[str], tasks: bool) -> list[tuple[int, int, int]]:
+    """Kind, soft and hard limit."""
+    wanted = [
+        (resource.RLIMIT_CORE, 1),  # 0 would still have a crash piped to a handler, where there is one
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_STACK, _STACK_BYTES),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_NPROC, _TASKS),
-    ):
+        *([(resource.RLIMIT_NPROC, _TASKS)] if tasks else []),
+    ]
+    found = []
+    for kind, value in wanted:
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         # Programs in C recurse on the main thread's stack: commands.py says how deep.
         keep = kind == resource.RLIMIT_STACK and "execute" in grants
-        resource.setrlimit(kind, (value, hard if keep else value))
+        found.append((kind, value, hard if keep else value))
+    return found
+
+
+def set_common_limits(grants: Collection[str] = (), tasks: bool = True) -> None:
+    """Limits that are the same for every program, set once and inherited; ``tasks``: those on threads."""
+    for kind, soft, hard in _common_limits(grants, tasks):
+        resource.setrlimit(kind, (soft, hard))
+
+
+def has_common_limits(grants: Collection[str] = (), tasks: bool = True) -> bool:
+    """True if those limits are in force."""
+    return all(resource.getrlimit(kind) == tuple(both) for kind, *both in _common_limits(grants, tasks))
 
 
 def compile_source(source: bytes) -> types.CodeType | None:

@@ -1,17 +1,22 @@
-"""The one seccomp filter of a slot: a list of what an ordinary single-process program needs.
+"""The seccomp filter of a slot: a list of what an ordinary single-process program needs.
 
 It is loaded once, in the zygote, and inherited. Two calls matter to the zygote and not to
 the program: ``clone`` into a new pid namespace and ``capset``. The program may try them
 too, but it holds no capability, and without one the kernel refuses the first and has
 nothing left to give in the second. All other ways to a new process, a socket, a mount, a
 key, a memory file or another process's memory are absent from the list.
+
+Without namespaces the slot's list is longer by what its processes need to fork and to close
+in (grant ``alone``), and each test loads a second filter on top of it, ``own_policy``, that takes this
+away again and refuses whatever names another process.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from . import bpf, kernel
 
@@ -49,6 +54,7 @@ fchmodat/268/53
 """,
     "execute": "execve/59/221 execveat/322/281",
     "processes": "fork/57/- vfork/58/- sendfile/40/71 copy_file_range/326/285 setpgid/109/154",
+    "alone": "pidfd_open/434/434 landlock_restrict_self/446/446",
 }
 
 ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -56,13 +62,14 @@ _X32_BIT = {"x86_64": 0x40000000, "aarch64": 0}
 
 _CLONE_THREAD = 0x10000
 _CLONE_NEW_ANY = 0x7E020000 | 0x80
+_Checks = Mapping[str, tuple[bpf.Check, ...]]
+_PRCTLS = [15, 16, 0x53564D41]  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA (glibc names its arenas)
 _CHECKS = {
     "clone": (
         bpf.Check(0, [_CLONE_THREAD], mask=_CLONE_THREAD | _CLONE_NEW_ANY),
         bpf.Check(0, [kernel.SPAWN_FLAGS]),
     ),
-    # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA (glibc names its arenas)
-    "prctl": (bpf.Check(0, [15, 16, 0x53564D41]),),
+    "prctl": (bpf.Check(0, _PRCTLS),),
     # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX
     "ioctl": (bpf.Check(1, [0x5401, 0x5413, 0x541B, 0x5421, 0x5451, 0x5450]),),
     # All but RLIMIT_CPU, at which the kernel kills: it would look like a kill from outside, and so
@@ -73,14 +80,23 @@ _CHECKS = {
     "fcntl": (bpf.Check(1, [0, 1, 2, 3, 4, 1030, 1032, 1034]),),
 }
 # The first flags of a new pid namespace are program.py's, the second those of spawn.c.
-_EXECUTE_CHECKS = {"clone": (*_CHECKS["clone"], bpf.Check(0, [kernel.BORROW_FLAGS]))}
-_PROCESS_CHECKS = {
+_EXECUTE_CHECKS: _Checks = {"clone": (*_CHECKS["clone"], bpf.Check(0, [kernel.BORROW_FLAGS]))}
+_PROCESS_CHECKS: _Checks = {
     "clone": (
         bpf.Check(0, [0], mask=_CLONE_NEW_ANY),
         bpf.Check(0, [kernel.SPAWN_FLAGS, kernel.BORROW_FLAGS]),
     ),
     "setrlimit": (bpf.Check(0, range(16)),),
     "prlimit64": (bpf.Check(1, range(16)),),
+}
+_ALONE_CHECKS: _Checks = {
+    "clone": (bpf.Check(0, [0], mask=_CLONE_NEW_ANY),),
+    "prctl": (bpf.Check(0, [*_PRCTLS, kernel.PR_SET_PDEATHSIG, kernel.PR_SET_SECCOMP]),),
+}
+_GRANTED_CHECKS: Mapping[str, _Checks] = {
+    "execute": _EXECUTE_CHECKS,
+    "processes": _PROCESS_CHECKS,
+    "alone": _ALONE_CHECKS,
 }
 # glibc asks for clone3 first and falls back to clone, whose flags a filter can read.
 _ERRNOS = {"clone3": errno.ENOSYS}
@@ -97,10 +113,9 @@ def numbers(machine: str, grants: Collection[str] = ()) -> dict[str, int]:
 def policy(machine: str, grants: Collection[str] = ()) -> bpf.Policy:
     """The slot's policy on ``machine``. Raises ``KeyError`` on an unknown one."""
     table = numbers(machine, grants)
-    limited = _CHECKS
-    for grant, checks in (("execute", _EXECUTE_CHECKS), ("processes", _PROCESS_CHECKS)):
-        if grant in grants:
-            limited = limited | checks
+    limited: dict[str, tuple[bpf.Check, ...]] = dict(_CHECKS)
+    for grant in grants:
+        limited |= _GRANTED_CHECKS.get(grant, {})
     plain = [number for name, number in table.items() if name not in limited and name not in _ERRNOS]
     return bpf.Policy(
         arch=ARCHES[machine],
@@ -108,18 +123,96 @@ def policy(machine: str, grants: Collection[str] = ()) -> bpf.Policy:
         checks={table[name]: checks for name, checks in limited.items()},
         errnos={table[name]: number for name, number in _ERRNOS.items()},
         otherwise=errno.EPERM,
+        default=bpf.ERRNO | errno.EPERM,
         x32_bit=_X32_BIT[machine],
     )
+
+
+def own_policy(machine: str, pid: int) -> bpf.Policy:
+    """What a test that has no pid namespace is left with, on top of the slot's policy.
+
+    Calls that name a process may name process ``pid`` only; all others do not exist. SIGKILL to
+    itself does nothing, as in a pid namespace: so a test that ends by it was killed from outside.
+    """
+    table = numbers(machine, ["alone"])
+    mine = (bpf.Check(0, [0, pid]),)
+    clocks = (
+        bpf.Check(0, [0], mask=0x80000000),  # those with names
+        bpf.Check(0, [4], mask=4),  # those of threads: the kernel shows a process its own only
+        bpf.Check(0, [clock_of(who, kind) for who in (0, pid) for kind in range(3)]),
+    )
+    checks = {
+        "kill": (
+            bpf.Check(0, [pid], also=[bpf.Check(1, [_SIGKILL])], action=bpf.ERRNO),
+            bpf.Check(0, [pid]),
+        ),
+        "tgkill": (
+            bpf.Check(0, [pid], also=[bpf.Check(2, [_SIGKILL])], action=bpf.ERRNO),
+            bpf.Check(0, [pid]),
+        ),
+        "tkill": (
+            bpf.Check(0, [pid], also=[bpf.Check(1, [_SIGKILL])], action=bpf.ERRNO),
+            bpf.Check(0, [pid]),
+        ),
+        "getpriority": (bpf.Check(0, [0], also=[bpf.Check(1, [0, pid])]),),
+        **dict.fromkeys(_ABOUT_A_PROCESS, mine),
+        **dict.fromkeys(("clock_gettime", "clock_getres", "clock_nanosleep"), clocks),
+        **{name: (bpf.Check(argument, _OPENINGS, mask=_OPENING),) for name, argument in _OPENERS.items()},
+        "clone": _CHECKS["clone"][:1],
+        "prctl": _CHECKS["prctl"],
+        "pidfd_open": (),
+        "landlock_restrict_self": (),
+    }
+    plain = ("clone", "prctl", "pidfd_open", "landlock_restrict_self", *_OPENERS)
+    errnos = {name: errno.EPERM if name in plain else errno.ESRCH for name in checks}
+    # glibc asks for the CPUs of any thread of ours by its number, and goes without if it can't.
+    errnos["sched_getaffinity"] = errno.ENOSYS
+    return bpf.Policy(
+        arch=ARCHES[machine],
+        allow=(),
+        checks={table[name]: alternatives for name, alternatives in checks.items() if name in table},
+        errnos={table[name]: number for name, number in errnos.items() if name in table},
+        otherwise=errno.EPERM,
+        default=bpf.ALLOW,
+    )
+
+
+def clock_of(pid: int, kind: int) -> int:
+    """The kernel's name for a CPU clock of a process, in 32 bits."""
+    return ((~pid << 3) | kind) & 0xFFFFFFFF
+
+
+_SIGKILL = 9
+_ABOUT_A_PROCESS = (
+    "prlimit64", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "getpgid", "getsid",
+    "get_robust_list",
+)  # fmt: skip
+# Reading while truncating: kernels before Landlock's ABI 3 ask it for the right to read alone.
+_OPENERS = {"open": 1, "openat": 2}
+_OPENING = 0o1003
+_OPENINGS = [0, 1, 2, 0o1001, 0o1002]
 
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def load(grants: Collection[str] = ()) -> None:
-    """Load the filter into this process and all it will spawn. Needs no-new-privileges."""
+class Filter:
+    """A filter, ready to be loaded."""
+
+    def __init__(self, code: Sequence[bpf.Instruction]) -> None:
+        self.code = ctypes.create_string_buffer(bpf.encode(code))
+        self._program = _Program(len(code), ctypes.cast(self.code, ctypes.c_char_p))
+        self._at = ctypes.byref(self._program)
+
+    def load(self) -> None:
+        """Load it into this process and all it will spawn. Needs no-new-privileges."""
+        kernel.prctl(kernel.PR_SET_SECCOMP, 2, self._at)
+
+
+def load(grants: Collection[str] = (), more: Collection[int] = ()) -> None:
+    """Load the slot's filter. ``more``: call numbers that a test lets through, to see it noticed."""
     if kernel.MACHINE not in ARCHES:
         raise OSError(errno.ENOSYS, f"no system call table for {kernel.MACHINE}")
-    code = bpf.assemble(policy(kernel.MACHINE, grants))
-    program = _Program(len(code), bpf.encode(code))
-    kernel.prctl(kernel.PR_SET_SECCOMP, 2, ctypes.byref(program))
+    slots = policy(kernel.MACHINE, grants)
+    Filter(bpf.assemble(replace(slots, allow=[*slots.allow, *more]))).load()

@@ -65,7 +65,7 @@ class Run:
             self.descriptors,
         ) = RUN.unpack(data)
         amounts = self.total, attached, self.cpu_ns, self.wall_ns, address_bytes, file_bytes, heads
-        known = self.mode in set(Mode) and self.descriptors in (3, 5)
+        known = self.mode in set(Mode) and self.descriptors in ((5,) if self.mode in _CALLS else (3, 5))
         if not known or min(amounts) < 1 or attached > self.total:
             raise RuntimeError("a run's numbers make no sense")
         self.has_files = self.descriptors > 3 and self.mode not in _CALLS
