@@ -45,6 +45,7 @@ class Service:
         self.store = TestStore(ceilings.store_bytes)
         self.intake = Intake(ceilings.bodies_bytes)
         self.presence = answers.Presence()
+        self._unpacking = asyncio.Lock()  # contrived JSON takes thirty times its size in memory
         self.spoken = Spoken(sandbox)
         self.judges = {name: Judge(self.spoken.runner(name)) for name in self.spoken.names}
 
@@ -97,7 +98,9 @@ class Service:
                 raise Refused(400, "wrong_hash", "the body's SHA-256 is not the name in the path")
             fresh = name not in self.store
             if fresh:
-                self.store.put(name, await asyncio.to_thread(self._tests, body, name), len(body))
+                async with self._unpacking:
+                    problem = await asyncio.to_thread(self._tests, body, name)
+                self.store.put(name, problem, len(body))
         return JSONResponse({"tests": name}, 201 if fresh else 200)
 
     async def get_tests(self, request: Request) -> Response:

@@ -130,11 +130,12 @@ def _run_step(result: RunResult) -> dict[str, Any]:
     error, status = result.stderr, result.status
     if status in (Status.CPU_LIMIT, Status.IDLE_LIMIT):
         return _step("TimeLimitExceeded", None, result.stdout, error, result.wall_s, result.cpu_s)
-    code: int = -result.signal or result.exit_code
+    code = -result.signal or result.exit_code
     if status is Status.COMPILE_ERROR:
         code = 1
-    elif status in (Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT):
-        code = code or -9  # what a program ends with that is killed for it
+    elif not result.ok:
+        code = code or -9  # what a program ends with that is killed for a limit
+    if status in (Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT):
         what = "memory" if status is Status.MEMORY_LIMIT else "output"
         error += f"\nrlef: the program passed its {what} limit\n".encode()
     return _step("Finished", code, result.stdout, error, result.wall_s, result.cpu_s)

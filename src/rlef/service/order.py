@@ -22,9 +22,9 @@ class Ceilings:
 
     queue: int = 1024
     """Programs that may wait."""
-    program_bytes: int = 32 * 2**20
+    program_bytes: int = 16 * 2**20
     """Body of a program with its input."""
-    tests_bytes: int = 128 * 2**20
+    tests_bytes: int = 64 * 2**20
     """Body of a test set."""
     bodies_bytes: int = 512 * 2**20
     """All bodies that are being read; also, all programs that wait or run."""

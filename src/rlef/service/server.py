@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import rlef.config
@@ -117,25 +118,29 @@ async def _serve(
                 file.unlink(missing_ok=True)
 
 
+def http_config(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves ``app``."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line a malformed request
+    return uvicorn.Config(
+        app,
+        http=_Patient,
+        loop="asyncio",  # uvloop makes starting processes slow
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # the token may be in the path
+        server_header=False,
+        limit_concurrency=_connections(),
+        timeout_keep_alive=_IDLE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+
+
 class _Server(uvicorn.Server):
     """uvicorn with our signals: the sandbox must be closed before the process may end."""
 
-    def __init__(self, service: Service, app: object) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not a line a malformed request
-        config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
-            http=_Patient,
-            loop="asyncio",  # uvloop makes starting processes slow
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,  # the token may be in the path
-            server_header=False,
-            limit_concurrency=_connections(),
-            timeout_keep_alive=_IDLE_S,
-            timeout_graceful_shutdown=_SHUTDOWN_S,
-        )
-        super().__init__(config)
+    def __init__(self, service: Service, app: ASGIApp) -> None:
+        super().__init__(http_config(app))
         self.service = service
         self.signal = 0
 
