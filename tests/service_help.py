@@ -213,7 +213,7 @@ def scripted(sandbox, *, slots=1, open_run_code=False, **ceilings):
     thread.start()
     assert ready.wait(30)
     running = Running(f"http://127.0.0.1:{found['port']}")
-    running.service = found["service"]
+    running.service, running.http = found["service"], found["server"]
     try:
         yield running
     finally:

@@ -98,6 +98,12 @@ def test_files_go_in_and_come_out(service):
     assert found == {"b": b"HELLO ['a.txt', 'b']"}
 
 
+def test_modules_may_lie_beside_the_program(service):
+    module = base64.b64encode(b"def f(x):\n    return 2 * x\n").decode()
+    value = ran(service, "import helper\nprint(helper.f(21))", files={"helper.py": module})
+    assert value["status"] == "Success" and value["run_result"]["stdout"] == "42\n"
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -244,6 +244,19 @@ def test_work_goes_where_there_is_least_of_it():
         assert first.health()["programs"]["finished"] < second.health()["programs"]["finished"]
 
 
+def test_connections_are_used_again():
+    with scripted(ScriptedSandbox(double)) as service:
+
+        async def go():
+            async with RemoteJudge([service.url], TOKEN) as judge:
+                for k in range(5):
+                    await judge.judge(problem(), f"# {k}")
+                return len(service.http.server_state.connections), service.http.server_state.total_requests
+
+        connections, requests = asyncio.run(go())
+        assert connections == 1 and requests >= 7
+
+
 def test_equal_tests_travel_once():
     with scripted(ScriptedSandbox(double)) as service:
         uploads = []

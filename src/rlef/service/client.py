@@ -24,7 +24,8 @@ from rlef.errors import ConfigError, DataError, SandboxError
 from rlef.judge.types import HiddenReport, PublicReport, Verdict
 from rlef.problems.types import Problem
 from rlef.service import wire
-from rlef.service.node import TIMEOUT, Busy, Node, Reports, Unserved
+from rlef.service.node import TIMEOUT, Busy, Node
+from rlef.service.reading import Reports, Unserved
 from rlef.service.wire import Kind, Which
 
 _AT_A_TIME = 4

@@ -12,9 +12,9 @@ from typing import Any
 import httpx2
 
 from rlef.errors import ConfigError, DataError
-from rlef.judge.types import HiddenReport, PublicReport, TestReport
 from rlef.problems.types import Problem
-from rlef.service import wire
+from rlef.service import reading, wire
+from rlef.service.reading import Reports, Unserved
 
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0, pool=None)
 """Seconds; the server says something at least every ``wire.BEAT_S``."""
@@ -22,12 +22,6 @@ _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 15.0
 _UPLOADS = 5
 _KNOWN_SETS = 16384
-
-Reports = tuple[PublicReport | None, HiddenReport | None]
-
-
-class Unserved(Exception):
-    """A service did not judge the program; another one may, or the same one later."""
 
 
 class Node:
@@ -125,7 +119,7 @@ class Node:
             response = await self._http.send(request, stream=True)
             try:
                 if response.status_code == 200:
-                    return await _reports(response, problem)
+                    return await reading.reports(response.aiter_lines(), problem)
                 await response.aread()
             finally:
                 await response.aclose()
@@ -165,43 +159,6 @@ class Node:
 
 class Busy(Unserved):
     """The service lives and has too much to do."""
-
-
-async def _reports(response: httpx2.Response, problem: Problem) -> Reports:
-    tests: dict[str, list[TestReport]] = {"public": [], "hidden": []}
-    try:
-        async for line in response.aiter_lines():
-            event = wire.loads(line)
-            if event["event"] == "test":
-                kind = event["of"]
-                tests[kind].append(wire.report_of(event, wire.tests_of(problem, kind)))
-            elif event["event"] == "error":
-                if event["error"]["code"] == "unusable_tests":
-                    raise DataError(event["error"]["message"])
-                raise Unserved(event["error"]["message"])
-            elif event["event"] == "done":
-                return _finished(event, problem, tests)
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise Unserved(f"it answered what is not a report: {error}") from None
-    raise Unserved("the connection ended before the verdict")
-
-
-def _finished(event: dict[str, Any], problem: Problem, tests: dict[str, list[TestReport]]) -> Reports:
-    public = hidden = None
-    if event["public"] is not None:
-        total = len(problem.public_tests)
-        if len(tests["public"]) != total:
-            raise ValueError(f"{len(tests['public'])} reports of {total} public tests")
-        public = PublicReport(tests=tuple(tests["public"]), total=total, rung=event["public"]["rung"])
-    if event["hidden"] is not None:
-        total = len(problem.hidden_tests)
-        hidden = HiddenReport(tests=tuple(tests["hidden"]), total=total, rung=event["hidden"]["rung"])
-    last = hidden or public
-    if last is None or last.verdict.value != event["verdict"]:
-        raise ValueError("the verdict is not that of the reports")
-    return public, hidden
 
 
 def _why(error: httpx2.HTTPError) -> str:
