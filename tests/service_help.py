@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
+from rlef.errors import SandboxError
 from rlef.problems.types import Limits, Problem, TestCase
 from rlef.sandbox import Rung, probe
 from rlef.service import server
@@ -237,3 +238,21 @@ def alive(pids):
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
             found += [pid] if state != "Z" else []
     return found
+
+
+def double_or_fail(source, stdin):
+    if source == "fail":
+        raise SandboxError("the slot is gone")
+    return b"%d\n" % (2 * int(stdin))
+
+
+def still_well(service):
+    assert service.judge(service.upload(problem())).events[-1]["verdict"] == "accepted"
+    assert service.health()["running"] == service.health()["queued"] == 0
+
+
+def head(method, path, length):
+    """The head of a request on a connection that ends with the answer."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}"]
+    lines += [f"Content-Length: {length}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode()
