@@ -14,6 +14,7 @@ from rlef.service import wire
 from rlef.service.desk import Desk
 from rlef.service.errors import Refused
 from rlef.service.intake import Intake
+from rlef.service.jobs import Jobs
 from rlef.service.store import TestStore
 from service_help import problem
 
@@ -181,6 +182,76 @@ def test_a_ticket_that_waits_too_long_gives_its_room_back():
         with pytest.raises(Refused) as refused:
             desk.admit(1)
         assert refused.value.code == "stopping"
+
+    asyncio.run(go())
+
+
+requests = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c", None]), st.sampled_from(["x", "y", "z"]), st.booleans()),
+    max_size=40,
+)
+
+
+@given(requests)
+def test_jobs_are_found_by_id_and_by_content_until_too_many_are_kept(asked):
+    async def go():
+        jobs, desk = Jobs(), Desk(places=9, queue=99, queue_bytes=99)
+        meaning = {}
+        for request_id, content, good in asked:
+            known = meaning.get(request_id)
+            try:
+                job = jobs.find(request_id, content)
+            except Refused as error:
+                assert error.status == 409 and known not in (None, content)
+                continue
+            assert known in (None, content)
+            if job is None:
+
+                async def work(tell, good=good):
+                    tell({"event": "done"})
+                    return good
+
+                job = jobs.start(request_id, content, work, desk.admit(0))
+                assert jobs.find(None, content) is job  # joined while it runs
+                await job.task
+                await asyncio.sleep(0)
+                assert job.done and (jobs.find(None, content) is job) == good
+                meaning = {key: value for key, value in meaning.items() if value != content or good}
+                if good:
+                    meaning[request_id] = content
+            else:
+                meaning[request_id] = content
+            meaning.pop(None, None)
+        kept = {id(job): job for job in jobs._finished.values()}
+        assert jobs._bytes == sum(job.size for job in kept.values())
+        assert set(jobs._by_id) == set(meaning) and desk.queued == desk.running == 0
+
+    asyncio.run(go())
+
+
+def test_finished_jobs_are_forgotten_by_number_and_by_bytes(monkeypatch):
+    monkeypatch.setattr("rlef.service.jobs._KEPT_JOBS", 3)
+    monkeypatch.setattr("rlef.service.jobs._KEPT_BYTES", 5000)
+
+    async def go():
+        jobs, desk = Jobs(), Desk(places=9, queue=99, queue_bytes=99)
+
+        async def one(name, size):
+            async def work(tell):
+                tell({"event": "x" * size})
+                return True
+
+            await jobs.start(name, name, work, desk.admit(0)).task
+            await asyncio.sleep(0)
+
+        for name in "abcd":
+            await one(name, 10)
+        assert [jobs.find(None, name) is None for name in "abcd"] == [True, False, False, False]
+        jobs.find("another id", "b")  # used last
+        await one("e", 2000)
+        assert [jobs.find(None, name) is None for name in "bcde"] == [False, True, False, False]
+        await one("f", 9000)  # too big to be kept beside anything, or at all
+        assert not jobs._finished and not jobs._by_id and not jobs._by_content and jobs._bytes == 0
 
     asyncio.run(go())
 

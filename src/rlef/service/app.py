@@ -47,7 +47,8 @@ class Service:
         self.presence = answers.Presence()
         self._unpacking = asyncio.Lock()  # contrived JSON takes thirty times its size in memory
         self.spoken = Spoken(sandbox)
-        self.judges = {name: Judge(self.spoken.runner(name)) for name in self.spoken.names}
+        # Without a memory of its own: that of `jobs` has a limit in bytes.
+        self.judges = {name: Judge(self.spoken.runner(name), cache=0) for name in self.spoken.names}
 
     def app(self, token: str, *, open_run_code: bool) -> ASGIApp:
         """The ASGI application."""
