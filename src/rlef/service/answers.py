@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from rlef.service.errors import Refused, stopping
+from rlef.service.errors import Answer, Refused, stopping
 from rlef.service.jobs import Job, Jobs
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ async def _gone(request: Request) -> None:
 async def refused(request: Request, error: Exception) -> Response:
     """Answer for ``Refused``."""
     assert isinstance(error, Refused)
-    return JSONResponse(error.body(), error.status, error.headers())
+    return Answer(error.body(), error.status, error.headers())
 
 
 async def no_route(request: Request, error: Exception) -> Response:
@@ -78,9 +78,9 @@ async def no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "no_such_path", 405: "no_such_method"}.get(error.status_code, "bad_request")
     message = "there are GET /health, PUT and GET /tests/{sha256}, POST /judge and POST /run_code"
-    return JSONResponse(Refused(error.status_code, code, message).body(), error.status_code, error.headers)
+    return Answer(Refused(error.status_code, code, message).body(), error.status_code, error.headers)
 
 
 async def failed(request: Request, error: Exception) -> Response:
     """Answer for a fault of ours; the log has the traceback."""
-    return JSONResponse(Refused(500, "internal", "the service failed; see its log").body(), 500)
+    return Answer(Refused(500, "internal", "the service failed; see its log").body(), 500)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -21,7 +21,7 @@ from rlef.problems.types import Problem
 from rlef.sandbox import RunResult, Sandbox
 from rlef.service import answers, fusion, order, wire
 from rlef.service.desk import Desk, Ticket
-from rlef.service.errors import Refused
+from rlef.service.errors import Answer, Refused
 from rlef.service.gate import Gate
 from rlef.service.intake import Intake
 from rlef.service.jobs import Jobs, Work
@@ -89,7 +89,7 @@ class Service:
             "programs": self.desk.counts,
             "tests": {"sets": len(self.store), "bytes": self.store.bytes},
         }
-        return JSONResponse(row, 503 if self.desk.stopped else 200)
+        return Answer(row, 503 if self.desk.stopped else 200)
 
     async def put_tests(self, request: Request) -> Response:
         """Keep a test set under its hash."""
@@ -102,12 +102,12 @@ class Service:
                 async with self._unpacking:
                     problem = await asyncio.to_thread(self._tests, body, name)
                 self.store.put(name, problem, len(body))
-        return JSONResponse({"tests": name}, 201 if fresh else 200)
+        return Answer({"tests": name}, 201 if fresh else 200)
 
     async def get_tests(self, request: Request) -> Response:
         """Whether a test set is there, and how many tests it has. HEAD works as well."""
         problem = self.store.get(order.digest_of(request.path_params["name"]))
-        return JSONResponse({"public": len(problem.public_tests), "hidden": len(problem.hidden_tests)})
+        return Answer({"public": len(problem.public_tests), "hidden": len(problem.hidden_tests)})
 
     async def judge(self, request: Request) -> Response:
         """Judge a program; its events are streamed as they come."""
@@ -131,13 +131,13 @@ class Service:
             limits = wanted.limits()
             self.ceilings.check(limits.cpu_s, limits.memory_bytes, limits.output_bytes)
             if reason := fusion.unable(wanted, self.spoken.names):
-                return JSONResponse(fusion.sandbox_error(reason))
+                return Answer(fusion.sandbox_error(reason))
             with self.desk.admit(len(body), even_if_full=True) as ticket:
                 try:
                     result = await self.presence.unless_gone(request, self._running(wanted, ticket))
                 except SandboxError as error:
-                    return JSONResponse(fusion.sandbox_error(str(error)))
-        return JSONResponse(fusion.answer(wanted, result))
+                    return Answer(fusion.sandbox_error(str(error)))
+        return Answer(fusion.answer(wanted, result))
 
     def _tests(self, body: bytes, name: str) -> Problem:
         try:

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import JSONResponse
+
+from rlef.service import wire
+
+
+class Answer(JSONResponse):
+    """A JSON value and the end of a line, for people at a terminal."""
+
+    def render(self, content: object) -> bytes:
+        """The body."""
+        return wire.dumps(content) + b"\n"
+
 
 class Refused(Exception):
     """A request that is not served.

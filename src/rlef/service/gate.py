@@ -11,10 +11,9 @@ import hmac
 import re
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rlef.service.errors import Refused
+from rlef.service.errors import Answer, Refused
 
 _PREFIX = "/t/"
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
@@ -56,7 +55,7 @@ class Gate:
             "unauthorized",
             message,
         )
-        await JSONResponse(refused.body(), refused.status, refused.headers())(scope, receive, send)
+        await Answer(refused.body(), refused.status, refused.headers())(scope, receive, send)
 
 
 def _is_local(headers: Headers) -> bool:

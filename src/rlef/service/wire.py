@@ -53,9 +53,9 @@ def loads(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def dumps(value: object) -> bytes:
-    """Compact ASCII JSON; the same value gives the same bytes."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), sort_keys=True).encode("ascii")
+def dumps(value: object, *, sort_keys: bool = False) -> bytes:
+    """Compact ASCII JSON."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), sort_keys=sort_keys).encode("ascii")
 
 
 def digest(body: bytes) -> str:
@@ -66,7 +66,8 @@ def digest(body: bytes) -> str:
 def pack(problem: Problem) -> bytes:
     """The test set of a problem; equal tests give equal bytes whatever the problem is called."""
     bare = dataclasses.replace(problem, statement="", solutions=(), provenance=Provenance())
-    return dumps({key: value for key, value in problem_to_row(bare).items() if key not in _NOT_SENT})
+    row = {key: value for key, value in problem_to_row(bare).items() if key not in _NOT_SENT}
+    return dumps(row, sort_keys=True)
 
 
 def identity(problem: Problem) -> tuple[object, ...]:
