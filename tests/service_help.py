@@ -187,8 +187,11 @@ class Scripted:
     def __init__(self, scripted, slots=1):
         self.scripted, self.slots = scripted, slots
 
-    def run(self, source, stdins, limits, *, files=None, collect=None):
-        return self.scripted.run(source, stdins, limits)
+    def __getattr__(self, name):
+        return getattr(self.scripted, name)
+
+    def run(self, *order, files=None, collect=None, **more):
+        return self.scripted.run(*order, **more)
 
 
 @contextlib.contextmanager
