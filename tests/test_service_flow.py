@@ -60,18 +60,14 @@ def whole(raw):
 def test_a_full_queue_says_how_full_it_is_and_when_to_come_again():
     gate = threading.Event()
 
-    def slow(source, stdin):
-        return b"%d\n" % (2 * int(stdin)) if gate.is_set() else b"not yet"
+    class Gated(ScriptedSandbox):
+        async def run(self, *order):
+            while not gate.is_set():
+                await asyncio.sleep(0.01)
+            async for result in super().run(*order):
+                yield result
 
-    sandbox = ScriptedSandbox(slow, delay=lambda: 0.0 if gate.is_set() else 0.05)
-
-    async def held(self, source, stdins, limits):
-        while not gate.is_set():
-            await asyncio.sleep(0.01)
-        async for result in ScriptedSandbox(slow).run(source, stdins, limits):
-            yield result
-
-    sandbox.run = held.__get__(sandbox)
+    sandbox = Gated(double_or_fail)
     with scripted(sandbox, queue=3) as service:
         tests = service.upload(problem())
         open_ = [service.start(tests, f"{DOUBLE}  # {k}") for k in range(5)]  # two run, three wait

@@ -10,19 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from rlef.cli import run as command
 from rlef.service import token as tokens
 from sandbox_help import descendants
 from service_help import LAZY, SLEEP, TOKEN, Running, alive, problem, serving, spawn, until
-
-
-def refused(*options, **settings):
-    """The one line with which the command refuses to start."""
-    process, code = spawn(*options, **settings)
-    lines = process.stderr.read().splitlines()
-    process.stdout.close()
-    process.stderr.close()
-    assert code == 2 and len(lines) == 1 and lines[0].startswith("error: ")
-    return lines[0]
 
 
 @pytest.mark.parametrize(
@@ -79,19 +70,33 @@ def test_a_token_file_wins_over_the_environment(tmp_path):
         assert service.ask("GET", "/tests/" + "0" * 64).status == 401
 
 
-def test_it_says_in_one_line_why_it_does_not_start(tmp_path):
+def test_a_port_that_is_taken_is_named():
     with serving() as service:
         port = service.address.split(":")[1]
-        assert f"port {port}" in refused("--port", port) and "--port" in refused("--port", port)
+        process, code = spawn("--port", port)
+        (line,) = process.communicate()[1].splitlines()
+        assert code == 2 and f"port {port}" in line and "in use" in line and "--port" in line
+
+
+def test_it_says_in_one_line_why_it_does_not_start(tmp_path, monkeypatch, capsys):
+    (tmp_path / "binary").write_bytes(b"\xff" * 40)
+
+    def refused(*options, token=TOKEN):
+        monkeypatch.delenv("RLEF_TOKEN", raising=False)
+        if token:
+            monkeypatch.setenv("RLEF_TOKEN", token)
+        assert command(["serve", "judge", "--port", "0", *options]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
     assert "lets other machines in" in refused("--host", "0.0.0.0", token=None)
     assert "this machine alone" in refused("--host", "0.0.0.0", "--open-run-code")
-    assert "can't listen" in refused("--host", "no.such.host.invalid")
+    assert "can't listen" in refused("--host", "192.0.2.1")
     assert "below 65536" in refused("--port", "70000")
     assert "can't read the token" in refused("--token-file", str(tmp_path / "none"))
+    assert "not ASCII" in refused("--token-file", str(tmp_path / "binary"))
     assert "16 to 256" in refused(token="short")
     assert "16 to 256" in refused(token="with spaces in it, and long enough")
-    (tmp_path / "binary").write_bytes(b"\xff" * 40)
-    assert "not ASCII" in refused("--token-file", str(tmp_path / "binary"))
 
 
 def test_another_host_is_served_with_the_users_token():
