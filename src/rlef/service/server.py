@@ -83,11 +83,11 @@ def is_loopback(host: str) -> bool:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises ``ConfigError`` with what to do."""
+    if not 0 <= port < 65536:
+        raise ConfigError(f"there is no port {port}; choose one below 65536, or 0 for any")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         sock = socket.create_server((host, port), family=family, backlog=2048)
-    except OverflowError:
-        raise ConfigError(f"there is no port {port}; choose one below 65536, or 0 for any") from None
     except OSError as error:
         raise ConfigError(
             f"can't listen on port {port} of {host}: {error.strerror}; choose another with --port, 0 for any"
