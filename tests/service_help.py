@@ -190,7 +190,7 @@ class Scripted:
     def __getattr__(self, name):
         return getattr(self.scripted, name)
 
-    def run(self, *order, files=None, collect=None, **more):
+    def run(self, *order, files=None, collect=None, beside=None, language="python", **more):
         return self.scripted.run(*order, **more)
 
 

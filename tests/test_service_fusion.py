@@ -98,6 +98,42 @@ def test_files_go_in_and_come_out(service):
     assert found == {"b": b"HELLO ['a.txt', 'b']"}
 
 
+CPP = """#include <iostream>
+#include "twice.h"
+int main() { int n; std::cin >> n; std::cout << twice(n) << std::endl; return n < 0; }
+"""
+HEADER = base64.b64encode(b"inline int twice(int n) { return 2 * n; }").decode()
+
+
+def needs(service, language):
+    if language not in service.health()["languages"]:
+        pytest.skip(f"needs {language}")
+
+
+def test_cpp_is_compiled_and_then_run(service):
+    needs(service, "cpp17")
+    value = ran(service, CPP, language="cpp", stdin="21", files={"twice.h": HEADER})
+    assert value["status"] == "Success" and value["run_result"]["stdout"] == "42\n"
+    assert value["compile_result"]["status"] == "Finished" and value["compile_result"]["return_code"] == 0
+    value = ran(service, CPP, language="cpp", stdin="-1", files={"twice.h": HEADER})
+    assert value["status"] == "Failed" and value["run_result"]["return_code"] == 1
+    value = ran(service, CPP, language="cpp", stdin="21")
+    assert value["status"] == "Failed" and value["run_result"] is None
+    assert value["compile_result"]["status"] == "Finished" and value["compile_result"]["return_code"] == 1
+    assert "twice.h" in value["compile_result"]["stderr"]
+
+
+def test_javascript_is_run_by_sandboxfusions_name(service):
+    needs(service, "javascript")
+    double = "console.log(2 * Number(require('fs').readFileSync(0)))"
+    value = ran(service, double, language="nodejs", stdin="21")
+    assert value["status"] == "Success" and value["run_result"]["stdout"] == "42\n"
+    assert value["compile_result"] is None
+    value = ran(service, "let let = 1", language="nodejs")
+    assert value["status"] == "Failed" and value["run_result"]["return_code"] == 1
+    assert "SyntaxError" in value["run_result"]["stderr"]
+
+
 def test_modules_may_lie_beside_the_program(service):
     module = base64.b64encode(b"def f(x):\n    return 2 * x\n").decode()
     value = ran(service, "import helper\nprint(helper.f(21))", files={"helper.py": module})
@@ -325,6 +361,11 @@ def test_verls_reward_only_changes_its_url(service, path):
     assert value == 1.0, notes
     value, _ = score("class Solution:\n    def joined(self, a, b):\n        return a", calls)
     assert value == 0.0
+    if "cpp17" in service.health()["languages"]:
+        check = sys.modules["verl_sandbox_fusion.utils"].check_correctness
+        results, notes = check(service.url + path, doubles, "a=b", language="cpp")
+        assert results == [-4] * 20 and notes[0]["status"] == "compile_error"
+
     value, notes = score(
         "def f(x):\n    return x + 1", {"assert_case": ["assert f(1) == 2", "assert f(1) == 3"]}
     )

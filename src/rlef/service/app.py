@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from rlef import __version__
-from rlef.errors import DataError, SandboxError
+from rlef.errors import DataError, RlefError, SandboxError
 from rlef.judge import Judge, Verdict
 from rlef.judge.judge import TRIES
 from rlef.judge.types import HiddenReport, PublicReport
@@ -113,8 +114,10 @@ class Service:
         """Judge a program; its events are streamed as they come."""
         async with self.intake.body(request, self.ceilings.program_bytes) as body:
             wanted = order.read(body)
-            if wanted.language not in self.judges:
+            language = self.spoken.name(wanted.language)
+            if language is None:
                 raise order.bad(f"language: there are {', '.join(self.judges)}, not {wanted.language!r}")
+            wanted = replace(wanted, language=language)
             content = wanted.fingerprint()
             job = self.jobs.find(wanted.id, content)
             if job is None:
@@ -130,12 +133,12 @@ class Service:
             wanted = fusion.read(order.json_of(body, 422))
             limits = wanted.limits()
             self.ceilings.check(limits.cpu_s, limits.memory_bytes, limits.output_bytes)
-            if reason := fusion.unable(wanted, self.spoken.names):
+            if reason := fusion.unable(wanted, self.spoken):
                 return Answer(fusion.sandbox_error(reason))
             with self.desk.admit(len(body), even_if_full=True) as ticket:
                 try:
                     result = await self.presence.unless_gone(request, self._running(wanted, ticket))
-                except SandboxError as error:
+                except RlefError as error:
                     return Answer(fusion.sandbox_error(str(error)))
         return Answer(fusion.answer(wanted, result))
 
@@ -182,6 +185,8 @@ class Service:
                 wanted.code,
                 [wanted.input()],
                 wanted.limits(),
+                language=wanted.spoken,
+                beside=files if wanted.compiled else None,
                 files=None if files is None else [files],
                 collect=collect,
             )

@@ -23,6 +23,7 @@ import httpx2
 from rlef.errors import ConfigError, DataError, SandboxError
 from rlef.judge.types import HiddenReport, PublicReport, Verdict
 from rlef.problems.types import Problem
+from rlef.sandbox import languages
 from rlef.service import wire
 from rlef.service.node import TIMEOUT, Busy, Node
 from rlef.service.reading import Reports, Unserved
@@ -39,6 +40,7 @@ class RemoteJudge:
     """Implements ``judge.Judging`` over services; for one event loop.
 
     ``token`` is sent to every service; a URL may carry its own as ``http://host:port/t/TOKEN``.
+    ``language`` is that of the programs, by a name that ``rlef.sandbox.languages`` knows.
     ``patience_s`` is how long a program waits while no service answers at all.
     """
 
@@ -56,7 +58,7 @@ class RemoteJudge:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0)
         self._http = httpx2.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False)
         self._nodes = [Node(_checked(url), token, self._http) for url in dict.fromkeys(urls)]
-        self._language, self._patience_s = language, patience_s
+        self._language, self._patience_s = languages.find(language).name, patience_s
         self._names: OrderedDict[tuple[object, ...], str] = OrderedDict()
         self._changed = asyncio.Event()
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from rlef.sandbox import languages
 from rlef.sandbox.types import RunLimits, RunResult, Status
 from rlef.service.errors import Refused
+from rlef.service.languages import Spoken
 
 OUTPUT_BYTES = 16 * 2**20
 FILE_BYTES = 16 * 2**20
@@ -24,7 +25,7 @@ FILE_BYTES = 16 * 2**20
 DEFAULT_MEMORY = 1024 * 2**20
 """Bytes where the client sets no limit."""
 
-_NAMES = {"nodejs": "javascript"}
+_NAMES = {"cpp": "cpp17", "nodejs": "javascript"}
 """SandboxFusion's names of languages where ours differ."""
 
 
@@ -43,8 +44,13 @@ class RunCode(BaseModel):
 
     @property
     def spoken(self) -> str:
-        """The language as rlef names it."""
+        """The language by one of the names that rlef knows it by."""
         return _NAMES.get(self.language, self.language)
+
+    @property
+    def compiled(self) -> bool:
+        """True if there is a step before the run. For Python there is none: a syntax error ends the run."""
+        return bool(languages.find(self.spoken).compile)
 
     def input(self) -> bytes:
         """Standard input."""
@@ -95,15 +101,13 @@ def read(value: object) -> RunCode:
     return request
 
 
-def unable(request: RunCode, names: Sequence[str]) -> str:
+def unable(request: RunCode, spoken: Spoken) -> str:
     """Why the request can't be served here, in a sentence; empty if it can."""
-    if request.spoken not in names:
-        return f"language {request.language!r} can't be run here; there are {', '.join(names)}"
+    if spoken.name(request.spoken) is None:
+        return f"language {request.language!r} can't be run here; there are {', '.join(spoken.names)}"
     for name in (*request.files, *request.fetch_files):
         if not name or name in (".", "..") or "/" in name or "\0" in name:
             return f"{name!r} is not the name of a file in the working directory; folders can't be made"
-    if request.spoken != "python" and request.contents() is not None:
-        return "only Python programs may have files"
     return ""
 
 
@@ -114,13 +118,11 @@ def sandbox_error(message: str) -> dict[str, Any]:
 
 def answer(request: RunCode, result: RunResult) -> dict[str, Any]:
     """The answer for a run."""
-    # Python has no compile step there: a syntax error is an end with exit code 1.
-    compiled = request.spoken not in ("python", "javascript")
-    if result.status is Status.COMPILE_ERROR and compiled:
+    if result.status is Status.COMPILE_ERROR and request.compiled:
         failed = _step("Finished", 1, b"", result.stderr, result.wall_s, result.cpu_s)
         return _answer("Failed", "", failed, None)
     step = _run_step(result)
-    first = _step("Finished", 0, b"", b"", 0.0, 0.0) if compiled else None
+    first = _step("Finished", 0, b"", b"", 0.0, 0.0) if request.compiled else None
     good = step["status"] == "Finished" and step["return_code"] == 0
     files = {name: base64.b64encode(data).decode("ascii") for name, data in result.files.items()}
     return {**_answer("Success" if good else "Failed", "", first, step), "files": files}

@@ -77,11 +77,11 @@ class Node:
             return
         health = _json(await self._send("GET", "/health"))
         try:
-            self.slots, languages = max(1, int(health["slots"])), list(health["languages"])
+            self.slots, spoken = max(1, int(health["slots"])), list(health["languages"])
         except (KeyError, TypeError, ValueError):
             raise ConfigError(f"{self.shown} is not a judge of rlef") from None
-        if language not in languages:
-            raise ConfigError(f"{self.shown} does not run {language}; it runs {', '.join(languages)}")
+        if language not in spoken:
+            raise ConfigError(f"{self.shown} does not run {language}; it runs {', '.join(spoken)}")
         await self._send("GET", f"/tests/{'0' * 64}", also=(404,))
         self._has.clear()  # it may have been started again
         self._probed = True

@@ -95,6 +95,8 @@ def check_tests(problem: Problem, order: Order) -> None:
     if not problem.hidden_tests if order.which == "hidden" else not problem.public_tests:
         kind = "hidden" if order.which == "hidden" else "public"
         raise bad(f"the test set has no {kind} tests, so nothing can pass it")
+    if problem.form == "call" and order.language != "python":
+        raise bad(f"the tests call a Python function, so the program can't be {order.language}")
 
 
 def json_of(body: bytes, status: int = 400) -> Any:
