@@ -199,7 +199,7 @@ def test_problems_that_cant_be_judged_are_the_callers_mistake_here_and_there(ser
             with pytest.raises(DataError, match="CPU seconds can't be had"):
                 await judge.public(problem(limits=Limits(cpu_s=1e6)), DOUBLE)
             bad = replace(CALL, public_tests=cases(("[1, [2]]", "NaN")))
-            with pytest.raises(DataError, match="not JSON"):
+            with pytest.raises(DataError, match="must be JSON"):
                 await judge.public(bad, "def f(a, b):\n    return 1")
         async with RemoteJudge([service.url], "another-token-that-is-wrong") as judge:
             with pytest.raises(ConfigError, match="refuses the token"):

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from rlef.errors import ConfigError, SandboxError
+from rlef.errors import ConfigError, DataError, SandboxError
 from rlef.judge import Verdict
 from rlef.judge.scripted import ScriptedSandbox
 from rlef.service.client import RemoteJudge
@@ -175,6 +175,13 @@ def test_half_an_answer_is_none(answer):
         for public, hidden in judged([bad, good.url], [f"# {k}" for k in range(6)]):
             assert public.passed and hidden.passed
         assert good.health()["programs"]["finished"] == 6
+
+
+def test_tests_that_make_no_sense_are_the_callers_mistake_wherever_that_shows():
+    said = {"code": "unusable_tests", "message": "the expected value is not JSON"}
+    with liar(streaming(TEST, {"event": "error", "error": said})) as service:
+        (error,) = judged([service], [DOUBLE])
+        assert isinstance(error, DataError) and "not JSON" in str(error)
 
 
 def test_something_else_on_the_port_is_named():

@@ -99,7 +99,7 @@ def test_each_mistake_gets_one_clear_answer(service, body, code, said):
         ({"public_tests": [ONE], "zzz": 1}, "unknown field 'zzz'"),
         (
             {"public_tests": [{"input": DEEP, "output": "1"}], "form": "call", "entry_point": "f"},
-            "rlef reads",
+            "nested too deeply",
         ),
         ({"public_tests": [{"input": "{}", "output": "1"}], **CALL}, "JSON list"),
         (DEEP, "nested too deeply"),

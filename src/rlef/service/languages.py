@@ -41,6 +41,11 @@ class _Speaking:
     def run(self, source: str, stdins: Sequence[bytes], limits: RunLimits) -> AsyncGenerator[RunResult, None]:
         return self.sandbox.run(source, stdins, limits, language=self.language)
 
+    def call(
+        self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits
+    ) -> AsyncGenerator[RunResult, None]:
+        raise AssertionError("calls are of Python functions; see order.check_tests")
+
 
 def _installed(language: languages.Language) -> bool:
     try:
