@@ -234,6 +234,50 @@ def test_one_caller_that_gives_up_does_not_take_the_report_from_another():
     asyncio.run(go())
 
 
+def test_a_run_ends_with_the_last_caller_who_waits_for_it():
+    sandbox = ScriptedSandbox(double, delay=lambda: 0.01)
+
+    async def go():
+        judge = Judge(sandbox)
+        callers = [asyncio.ensure_future(judge.public(problem(), "double")) for _ in range(2)]
+        await asyncio.sleep(0.001)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+        assert (await judge.public(problem(), "double")).passed  # not of the run that is ending
+        await asyncio.sleep(0.05)
+        assert len(sandbox.runs) == 3 and sandbox.closed == 2
+
+    asyncio.run(go())
+
+
+def test_reports_are_told_as_they_are_made_also_to_those_who_come_late():
+    sandbox = ScriptedSandbox(double)
+    told = {"first": [], "late": [], "after": []}
+
+    async def go():
+        judge = Judge(sandbox)
+        late = []
+
+        def watch(report):
+            assert len(sandbox.runs) == len(told["first"]) + 1  # before the next test starts
+            told["first"].append(report)
+            if not late:
+                again = judge.public(problem(), "double", watch=told["late"].append)
+                late.append(asyncio.ensure_future(again))
+
+        report = await judge.public(problem(), "double", watch=watch)
+        await late[0]
+        await judge.public(problem(), "double", watch=told["after"].append)
+        assert told == {name: list(report.tests) for name in told}
+
+        told["hidden"] = []
+        hidden = await judge.hidden(problem(), "small", watch=told["hidden"].append)
+        assert told["hidden"] == list(hidden.tests) and len(hidden.tests) == 2
+
+    asyncio.run(go())
+
+
 def test_a_report_keeps_a_bounded_part_of_a_flood():
     flood = RunResult(status=Status.EXITED, exit_code=1, stdout=b"x" * 10**6, stderr=b"y" * 10**5 + b"end")
     public, _ = judged(ScriptedSandbox(lambda source, stdin: flood))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rlef.sandbox import RunResult, native
+from rlef.sandbox import RunLimits, RunResult, native
 from sandbox_help import SUM, Bench, opened
 
 PROGRAMS = {
@@ -86,6 +87,25 @@ def test_a_compiler_that_fails_is_told_and_done_without(
             assert bench.one(SUM, b"40 2").stdout == b"42\n"
     finally:
         native._built.cache_clear()
+
+
+@pytest.mark.parametrize("quick", [1, 3, 6])
+def test_no_result_is_held_back_by_a_test_that_takes_long(benches: tuple[Bench, Bench], quick: int) -> None:
+    program = "import time\nif input() == 'slow':\n    time.sleep(60)\nprint(1)"
+
+    async def go(bench: Bench) -> None:
+        runs = bench.sandbox.run(program, [b"quick\n"] * quick + [b"slow\n"], RunLimits(cpu_s=60))
+        for _ in range(quick):
+            assert (await anext(runs)).stdout == b"1\n"
+        last = asyncio.ensure_future(anext(runs))
+        await asyncio.wait([last], timeout=0.1)
+        assert not last.done()  # it sleeps for a minute: the others did not wait for it
+        last.cancel()
+        await asyncio.gather(last, return_exceptions=True)
+        await runs.aclose()
+
+    for bench in benches:
+        bench.loop.run_until_complete(go(bench))
 
 
 def test_a_cache_that_others_may_write_to_is_not_used(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,15 +14,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlef.config import load_config
-from rlef.errors import DataError
+from rlef.errors import ConfigError, DataError
 from rlef.runs import read_jsonl
 
 if TYPE_CHECKING:
+    from rlef.config import Sandbox
     from rlef.judge import Judge
     from rlef.judge.types import HiddenReport, PublicReport
     from rlef.problems.types import Problem, ProblemSet
+    from rlef.service.client import RemoteJudge
+
+    Judges = Judge | RemoteJudge
 
 NOT_ACCEPTED = 3
+_AT_SERVICES = 512
+"""Programs on their way to services; the client holds back what would only wait there."""
 ProblemOption = Annotated[
     str | None, typer.Option("--problem", "-p", help="Problem id: conventions/test/scale/0.")
 ]
@@ -45,11 +52,17 @@ def judge(
         Path | None, typer.Option("--solutions", help="JSONL of rows `problem_id, code`, with --data.")
     ] = None,
     as_json: AsJson = False,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Judge at these services instead: URL[,URL].")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="File with the services' token; else RLEF_TOKEN.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="sandbox.slots=1 and the like.")
     ] = None,
 ) -> int:
-    """Judge a program, or a file of programs, in the sandbox."""
+    """Judge a program, or a file of programs, in the sandbox or at services (rlef serve judge)."""
     if (program is None) == (solutions is None):
         raise DataError("give a program with --problem ID, or --data SET with --solutions FILE.jsonl")
     if program is not None and problem is None:
@@ -62,7 +75,9 @@ def judge(
     for row in rows:
         if row["problem_id"] not in known:
             problems.get(row["problem_id"])  # raises, with the nearest id
-    accepted = asyncio.run(_judge_all(problems, rows, load_config(None, overrides or []).sandbox, as_json))
+    settings = load_config(None, overrides or []).sandbox
+    opened = _here(settings) if url is None else _elsewhere(url.split(","), token_file)
+    accepted = asyncio.run(_judge_all(problems, rows, opened, as_json))
     return 0 if accepted == len(rows) or solutions is not None else NOT_ACCEPTED
 
 
@@ -118,16 +133,39 @@ def _rows(program: Path | None, problem: str | None, solutions: Path | None) -> 
         raise DataError(f"{solutions} holds no rows")
 
 
-async def _judge_all(
-    problems: ProblemSet, rows: list[dict[str, Any]], sandbox_config: Any, as_json: bool
-) -> int:
+@asynccontextmanager
+async def _here(settings: Sandbox) -> AsyncIterator[tuple[Judges, int]]:
+    """A judge with a sandbox on this machine, and how many programs to give it at a time."""
     from rlef.judge import Judge
     from rlef.sandbox import Sandbox
 
+    async with await Sandbox.open(settings) as sandbox:
+        yield Judge(sandbox), 2 * sandbox.slots
+
+
+@asynccontextmanager
+async def _elsewhere(urls: list[str], token_file: Path | None) -> AsyncIterator[tuple[Judges, int]]:
+    """A judge over services. They are asked how they do first: a wrong URL shows at once."""
+    try:
+        from rlef.service.client import RemoteJudge
+        from rlef.service.token import read_token
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--url needs the package {error.name}: pip install 'rlef[serve]'") from None
+
+    async with RemoteJudge(urls, read_token(token_file)) as judging:
+        await judging.check()
+        yield judging, _AT_SERVICES
+
+
+async def _judge_all(
+    problems: ProblemSet,
+    rows: list[dict[str, Any]],
+    opened: AbstractAsyncContextManager[tuple[Judges, int]],
+    as_json: bool,
+) -> int:
     accepted = 0
-    async with await Sandbox.open(sandbox_config) as sandbox:
-        judging = Judge(sandbox)
-        waiting = asyncio.Semaphore(2 * sandbox.slots)
+    async with opened as (judging, at_a_time):
+        waiting = asyncio.Semaphore(at_a_time)
 
         async def one(row: dict[str, Any]) -> dict[str, Any]:
             async with waiting:
@@ -142,11 +180,11 @@ async def _judge_all(
     return accepted
 
 
-async def _both(judging: Judge, problem: Problem, code: str) -> tuple[PublicReport, HiddenReport | None]:
+async def _both(judging: Judges, problem: Problem, code: str) -> tuple[PublicReport, HiddenReport | None]:
     """Public tests, then the hidden ones if there are any and the public ones passed."""
-    public = await judging.public(problem, code)
-    hidden = await judging.hidden(problem, code) if public.passed and problem.hidden_tests else None
-    return public, hidden
+    if problem.hidden_tests:
+        return await judging.judge(problem, code)
+    return await judging.public(problem, code), None
 
 
 def _verdict_row(row: dict[str, Any], public: PublicReport, hidden: HiddenReport | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from rlef.errors import DataError, SandboxError
@@ -30,6 +30,31 @@ _KEEP = {"public": 8192, "hidden": 512}
 
 _Tested = tuple[tuple[TestReport, ...], str]
 """Reports of the tests that ran, and the isolation rung."""
+
+Watch = Callable[[TestReport], None]
+"""Told of each report as soon as it is there, for callers that pass results on as they come."""
+
+
+@dataclass(eq=False, slots=True)
+class _Work:
+    """A program that is being judged for one or more callers."""
+
+    task: asyncio.Task[_Tested] = field(init=False)
+    callers: int = 0
+    reports: list[TestReport] = field(default_factory=list)
+    """So far, in the order in which the tests ran."""
+    watches: list[Watch] = field(default_factory=list)
+
+    def add(self, reports: Sequence[TestReport]) -> None:
+        self.reports += reports
+        for watch in self.watches:
+            for report in reports:
+                watch(report)
+
+    def join(self, watch: Watch) -> None:
+        for report in self.reports:
+            watch(report)
+        self.watches.append(watch)
 
 
 class Runner(Protocol):
@@ -88,24 +113,26 @@ class Judge:
         self.sandbox = sandbox
         self._size = cache
         self._tested: OrderedDict[Hashable, _Tested] = OrderedDict()
-        self._running: dict[Hashable, asyncio.Task[_Tested]] = {}
+        self._running: dict[Hashable, _Work] = {}
 
-    async def public(self, problem: Problem, code: str) -> PublicReport:
+    async def public(self, problem: Problem, code: str, *, watch: Watch | None = None) -> PublicReport:
         """All public tests, every one run, whatever the others say.
 
-        Raises ``DataError`` if the problem has none.
+        ``watch`` is called with each report as it is made. Raises ``DataError`` if the problem
+        has no public tests.
         """
         tests = problem.public_tests
-        reports, rung = await self._once("public", problem, tests, code)
+        reports, rung = await self._once("public", problem, tests, code, watch)
         return PublicReport(tests=reports, total=len(tests), rung=rung)
 
-    async def hidden(self, problem: Problem, code: str) -> HiddenReport:
+    async def hidden(self, problem: Problem, code: str, *, watch: Watch | None = None) -> HiddenReport:
         """Private and generated tests up to the first that is not accepted.
 
-        Raises ``DataError`` if the problem has none: nothing tested is not a pass.
+        ``watch`` is called with each report as it is made. Raises ``DataError`` if the problem
+        has no such tests: nothing tested is not a pass.
         """
         tests = problem.hidden_tests
-        reports, rung = await self._once("hidden", problem, tests, code)
+        reports, rung = await self._once("hidden", problem, tests, code, watch)
         return HiddenReport(tests=reports, total=len(tests), rung=rung)
 
     async def judge(self, problem: Problem, code: str) -> tuple[PublicReport, HiddenReport | None]:
@@ -133,7 +160,12 @@ class Judge:
         return wrong
 
     async def _once(
-        self, kind: Literal["public", "hidden"], problem: Problem, tests: tuple[TestCase, ...], code: str
+        self,
+        kind: Literal["public", "hidden"],
+        problem: Problem,
+        tests: tuple[TestCase, ...],
+        code: str,
+        watch: Watch | None,
     ) -> _Tested:
         """The reports of ``tests``: kept ones, those being made by another caller, or new ones."""
         if not tests:
@@ -141,17 +173,30 @@ class Judge:
         key = (kind, code, tests, problem.form, problem.entry_point, problem.comparison, problem.limits)
         if key in self._tested:
             self._tested.move_to_end(key)
+            if watch:
+                _Work(reports=[*self._tested[key][0]]).join(watch)
             return self._tested[key]
-        task = self._running.get(key)
-        if task is None:
-            work = self._run(problem, code, tests, all_of_them=kind == "public", keep=_KEEP[kind])
-            task = self._running[key] = asyncio.ensure_future(work)
-            task.add_done_callback(lambda done: self._keep(key, done))
-        # Shielded: when one caller is cancelled, another may still wait for these reports.
-        return await asyncio.shield(task)
+        work = self._running.get(key)
+        if work is None:
+            work = self._running[key] = _Work()
+            run = self._run(problem, code, tests, work, all_of_them=kind == "public", keep=_KEEP[kind])
+            work.task = asyncio.ensure_future(run)
+            work.task.add_done_callback(lambda done: self._keep(key, work, done))
+        if watch:
+            work.join(watch)
+        work.callers += 1
+        try:
+            # Shielded: when one caller is cancelled, another may still wait for these reports.
+            return await asyncio.shield(work.task)
+        finally:
+            work.callers -= 1
+            if not work.callers and not work.task.done():
+                self._running.pop(key)  # at once: who comes now must not join what is ending
+                work.task.cancel()
 
-    def _keep(self, key: Hashable, task: asyncio.Task[_Tested]) -> None:
-        del self._running[key]
+    def _keep(self, key: Hashable, work: _Work, task: asyncio.Task[_Tested]) -> None:
+        if self._running.get(key) is work:
+            del self._running[key]
         if task.cancelled() or task.exception() is not None:
             return
         reports, _ = task.result()
@@ -161,10 +206,17 @@ class Judge:
             self._tested.popitem(last=False)
 
     async def _run(
-        self, problem: Problem, code: str, tests: Sequence[TestCase], *, all_of_them: bool, keep: int
+        self,
+        problem: Problem,
+        code: str,
+        tests: Sequence[TestCase],
+        work: _Work,
+        *,
+        all_of_them: bool,
+        keep: int,
     ) -> _Tested:
         """Run the tests in order; unless ``all_of_them``, no further than the first failure."""
-        reports: list[TestReport] = []
+        reports = work.reports
         rung = ""
         try:
             async with aclosing(self._runs(problem, code, tests)) as runs:
@@ -173,12 +225,14 @@ class Judge:
                     # A program that does not compile fails all tests; any other run is one test.
                     left = tests[len(reports) :]
                     mine = left if run.status is Status.COMPILE_ERROR else left[:1]
-                    reports += [await self._report(problem, code, test, run, keep) for test in mine]
+                    made = [await self._report(problem, code, test, run, keep) for test in mine]
+                    work.add(made if all_of_them else _to_first_failure(made))
                     if not all_of_them and reports[-1].verdict is not Verdict.ACCEPTED:
                         break
         except SandboxError as error:
-            reports += [judge_error(test, error) for test in tests[len(reports) :]]
-        return tuple(reports if all_of_them else _to_first_failure(reports)), rung
+            left = tests[len(reports) :] if all_of_them else tests[len(reports) : len(reports) + 1]
+            work.add([judge_error(test, error) for test in left])
+        return tuple(reports), rung
 
     async def _report(
         self, problem: Problem, code: str, test: TestCase, run: RunResult, keep: int

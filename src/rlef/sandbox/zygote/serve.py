@@ -200,6 +200,7 @@ class Server:
         """Turn the process just forked into a test."""
         if bundle is not None:
             os.chdir(files.WORK)
+            sys.path.insert(0, files.WORK)  # as for any program: what lies beside it can be imported
             sys.argv += bundle["arguments"]
         if run.mode in _CALLS:
             calls.run(run, fds, source, code, self.page)
