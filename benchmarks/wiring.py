@@ -1,0 +1,54 @@
+"""The parts of rlef that some rows need and that may not be there yet, each in one function.
+
+A function raises ``Unavailable`` until its part exists. To wire one up, change it here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rlef.config
+from benchmarks.contestants import Rlef
+from benchmarks.rounds import WrongOutput
+from benchmarks.rows import Unavailable, one_line
+from rlef.sandbox import RunLimits
+
+Arguments = Sequence[Any]
+
+
+def chunked_calls(rlef_: Rlef, source: str, function: str) -> Callable[[Sequence[Arguments]], list[Any]]:
+    """Call ``function`` of ``source`` once with each of the arguments; returns what it returned."""
+    call = getattr(rlef_.sandbox, "call", None)
+    if call is None:
+        raise Unavailable("not built yet: Sandbox.call")
+
+    async def run(cases: Sequence[Arguments]) -> list[Any]:
+        found = []
+        async for result in call(source, function, cases, RunLimits()):
+            if not result.ok:
+                raise WrongOutput(f"rlef: {one_line(result)}")
+            found.append(result.value)
+        return found
+
+    return lambda cases: rlef_.loop.run_until_complete(run(cases))
+
+
+def preloaded(*modules: str) -> dict[str, Any]:
+    """Settings of a sandbox whose programs find third-party ``modules`` imported already."""
+    if "imports" not in rlef.config.Sandbox.model_fields:
+        raise Unavailable("not built yet: third-party imports, preloaded")
+    return {"imports": list(modules)}
+
+
+def cpp() -> dict[str, Any]:
+    """Keywords of ``Sandbox.run`` for a C++ program."""
+    if importlib.util.find_spec("rlef.sandbox.languages") is None:
+        raise Unavailable("not built yet: language=cpp")
+    return {"language": "cpp"}
+
+
+def without_isolation() -> dict[str, Any]:
+    """Settings of a sandbox with the same zygote and none of the layers that isolate."""
+    raise Unavailable("not built yet: a zygote with every layer masked")
