@@ -28,7 +28,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import files, hot, imports, kernel, landlock, program, seccomp, serve
+from . import files, hot, imports, kernel, landlock, layout, program, seccomp, serve
 
 # Loaded once, so that a test that imports them pays nothing. Each costs every fork a little
 # (benchmarks/sandbox_fork.py --imports shows how much); what is not here is read on demand.
@@ -137,10 +137,11 @@ def _write(path: str, text: str) -> None:
 
 def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast: hot.Hot | None) -> NoReturn:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    gc.collect()
+    with open("/proc/self/maps") as file:
+        layout.tidy(file.read())
     with open("/proc/self/statm") as file:
         vsize, rss = (int(pages) * mmap.PAGESIZE for pages in file.read().split()[:2])
-    with open("/proc/self/maps") as file:
-        kernel.copy_with_fork(file.read())
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     # What the jail's user can't read stays out of sight, and only what is imported by now is there.
     packages = imports.packages(spec["import_paths"])
