@@ -6,6 +6,7 @@ A function raises ``Unavailable`` until its part exists. To wire one up, change 
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,17 +20,20 @@ Arguments = Sequence[Any]
 
 
 def chunked_calls(rlef_: Rlef, source: str, function: str) -> Callable[[Sequence[Arguments]], list[Any]]:
-    """Call ``function`` of ``source`` once with each of the arguments; returns what it returned."""
+    """Call ``function`` of ``source`` once with each of the arguments; returns what it returned.
+
+    Arguments and values are plain JSON here.
+    """
     call = getattr(rlef_.sandbox, "call", None)
     if call is None:
         raise Unavailable("not built yet: Sandbox.call")
 
     async def run(cases: Sequence[Arguments]) -> list[Any]:
-        found = []
-        async for result in call(source, function, cases, RunLimits()):
+        found, texts = [], [json.dumps(list(case)).encode() for case in cases]
+        async for result in call(source, function, texts, RunLimits()):
             if not result.ok:
                 raise WrongOutput(f"rlef: {one_line(result)}")
-            found.append(result.value)
+            found.append(json.loads(result.outward))
         return found
 
     return lambda cases: rlef_.loop.run_until_complete(run(cases))
