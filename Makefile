@@ -1,7 +1,7 @@
 # make demo   set up, then train the tiny model and print what it learnt (about 10 minutes on 2 cores)
 # make test   set up, then run the tests
 # make lint   set up, then ruff and mypy
-# make bench  run every benchmark beside its peers (about 10 minutes; benchmarks/README.md)
+# make bench  run every benchmark beside its peers (about 5 minutes; benchmarks/README.md)
 # make docs   write docs/cli.md and docs/config.md again
 
 PYTHON ?= python3

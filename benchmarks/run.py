@@ -1,12 +1,12 @@
 """All benchmarks, one after another, each in a process of its own.
 
-    make bench                                     everything: about 8 minutes
+    make bench                                     everything: about 5 minutes
     python -m benchmarks.run --quick               does it all work: under 2 minutes
     python -m benchmarks.run --only verl scaling   some of it; prints, writes nothing
 
 Prints a table and writes ``results.json``: a list of rows, the first of which is the machine. What could not
 be measured is a row without a value and with a reason. The exit code is 1 if a benchmark
-crashed, not if a target is missed. Ctrl-C ends everything and writes nothing.
+crashed, not if a target is missed. Ctrl-C (or SIGTERM) ends everything and writes nothing.
 """
 
 from __future__ import annotations
@@ -127,6 +127,8 @@ def main() -> None:
     out = arguments.out
     if not arguments.only:
         out = out or ROOT / "benchmarks" / ("results_quick.json" if arguments.quick else "results.json")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         rows, good = run(arguments.only or MODULES, arguments.quick)
     except KeyboardInterrupt:
