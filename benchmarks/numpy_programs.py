@@ -15,7 +15,6 @@ from benchmarks.contestants import TESTS, Rlef, fresh
 from benchmarks.module import main
 from benchmarks.rounds import interleave
 from benchmarks.rows import Question, Row
-from benchmarks.wiring import preloaded
 from rlef.sandbox.slot import interpreter
 
 _RATIO = Question("a program that imports numpy, fresh interpreter over rlef", "times", ">= 40")
@@ -31,8 +30,7 @@ def fresh_numpy() -> list[str]:
 
 
 def measure(quick: bool) -> list[Row]:
-    settings = preloaded("numpy")
-    with Rlef(**settings) as rlef:
+    with Rlef(preload=("numpy",)) as rlef:
         contestants = {
             "rlef": rlef.per_test(TESTS, source=_SOURCE),
             "fresh": fresh(fresh_numpy(), environment={"OPENBLAS_NUM_THREADS": "1"}),

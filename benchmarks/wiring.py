@@ -5,12 +5,10 @@ A function raises ``Unavailable`` until its part exists. To wire one up, change 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rlef.config
 from benchmarks.contestants import Rlef
 from benchmarks.rounds import WrongOutput
 from benchmarks.rows import Unavailable, one_line
@@ -37,20 +35,6 @@ def chunked_calls(rlef_: Rlef, source: str, function: str) -> Callable[[Sequence
         return found
 
     return lambda cases: rlef_.loop.run_until_complete(run(cases))
-
-
-def preloaded(*modules: str) -> dict[str, Any]:
-    """Settings of a sandbox whose programs find third-party ``modules`` imported already."""
-    if "imports" not in rlef.config.Sandbox.model_fields:
-        raise Unavailable("not built yet: third-party imports, preloaded")
-    return {"imports": list(modules)}
-
-
-def cpp() -> dict[str, Any]:
-    """Keywords of ``Sandbox.run`` for a C++ program."""
-    if importlib.util.find_spec("rlef.sandbox.languages") is None:
-        raise Unavailable("not built yet: language=cpp")
-    return {"language": "cpp"}
 
 
 def without_isolation() -> dict[str, Any]:
