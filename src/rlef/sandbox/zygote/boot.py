@@ -27,7 +27,7 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from . import bare, files, hot, imports, kernel, landlock, lock, program, serve
+from . import bare, files, hot, imports, kernel, landlock, layout, lock, program, serve
 from .steps import Boot, Mirror, namespace, refused
 
 # Loaded once, so that a test that imports them pays nothing. Each costs every fork a little
@@ -158,10 +158,11 @@ def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast
         lambda: kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL),
         lambda: kernel.death_signal() == signal.SIGKILL,
     )
+    gc.collect()
+    with open("/proc/self/maps") as file:
+        layout.tidy(file.read())
     with open("/proc/self/statm") as file:
         vsize, rss = (int(pages) * mmap.PAGESIZE for pages in file.read().split()[:2])
-    with open("/proc/self/maps") as file:
-        kernel.copy_with_fork(file.read())
     boot.step(
         "no dumps",
         lambda: kernel.prctl(kernel.PR_SET_DUMPABLE, 0),

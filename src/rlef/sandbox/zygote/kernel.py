@@ -110,33 +110,11 @@ spawn: Callable[[], tuple[int, int]] = _spawn_in_namespace
 """Fork a template or a test: (pid, pidfd) in the parent, (0, -1) in the child. ``bare`` has another."""
 
 
-_BIG_OBJECT = 2**20
-
-
-def copy_with_fork(maps: str) -> None:
-    """Have a fork copy the page tables of big shared objects, which it would leave to faults.
-
-    It copies those of a mapping that has pages of its own. So each gets one: its first, written
-    with what stands in it. For small objects that costs more than the faults. ``maps`` is the
-    text of ``/proc/self/maps``.
-    """
-    rows = [line.split() for line in maps.splitlines() if line.count("/")]
-    places = [tuple(int(word, 16) for word in row[0].split("-")) for row in rows]
-    sizes: dict[str, int] = {}
-    for (start, end), row in zip(places, rows, strict=True):
-        sizes[row[-1]] = sizes.get(row[-1], 0) + end - start
-    for (start, end), row in zip(places, rows, strict=True):
-        rights = sum(bit for letter, bit in zip(row[1], (1, 2, 4, 0), strict=True) if letter != "-")
-        if rights in (1, 5) and sizes[row[-1]] >= _BIG_OBJECT:
-            _own_a_page(start, end - start, rights)
-
-
-def _own_a_page(start: int, size: int, rights: int) -> None:
-    address, length = ctypes.c_void_p(start), ctypes.c_size_t(size)
-    if _libc.mprotect(address, length, rights | 2) == 0:  # else a security module forbids it
-        first = ctypes.c_ubyte.from_address(start)
-        first.value = first.value
-        _check(_libc.mprotect(address, length, rights))
+def libc_function(name: str, count: int) -> Callable[..., int]:
+    """A function of the C library that takes and returns words and fails with -1 and ``errno``."""
+    function = _libc[name]
+    function.argtypes, function.restype = [ctypes.c_long] * count, ctypes.c_long
+    return lambda *args: _check(int(function(*args)))
 
 
 def unshare(flags: int) -> None:
