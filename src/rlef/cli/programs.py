@@ -126,7 +126,7 @@ async def _judge_all(
 
     accepted = 0
     async with await Sandbox.open(sandbox_config) as sandbox:
-        judging = Judge(sandbox)
+        judging = Judge(sandbox, order="kill_rate")
         waiting = asyncio.Semaphore(2 * sandbox.slots)
 
         async def one(row: dict[str, Any]) -> dict[str, Any]:
@@ -177,9 +177,10 @@ def _print(result: dict[str, Any], as_json: bool) -> None:
     )
     failure = result["failure"]
     if failure:
-        for name in ("input", "expected", "got", "error"):
+        for name in ("input", "expected", "got", "error", "checker_message"):
             if failure[name]:
-                typer.echo(f"    {name + ':':10}{visible(failure[name].strip()[-500:])}")
+                label = f"{name.removesuffix('_message')}:"
+                typer.echo(f"    {label:10}{visible(failure[name].strip()[-500:])}")
 
 
 async def _play(problem: Problem, config: Any) -> bool:

@@ -103,6 +103,10 @@ def _plain_test(test: TestReport, cap: int, entry_point: str | None) -> str:
     if test.verdict is Verdict.RUNTIME_ERROR:
         return bullet + f"  it fails with an error:\n{_bars(stack.clean(test.error, cap))}"
     want, got = _outputs(test, cap, called=entry_point is not None)
+    if test.checker_message:
+        said = _bars(stack.head(test.checker_message, cap))
+        known = f"  a known answer is\n{_bars(want)}\n" if test.expected else ""
+        return f"{bullet}{known}  but it prints\n{_bars(got)}\n  which is not accepted:\n{said}"
     should, did = (
         ("it should print", "but it prints") if entry_point is None else ("should return", "but returns")
     )
@@ -116,7 +120,8 @@ def _terse_test(test: TestReport, cap: int, entry_point: str | None) -> str:
     if test.verdict is Verdict.RUNTIME_ERROR:
         return given + f"error: {stack.last_line(test.error, cap)}\n"
     want, got = _outputs(test, cap, called=entry_point is not None)
-    return given + f"want: {_hang(want)}\ngot: {_hang(got)}\n"
+    said = f"error: {_hang(stack.head(test.checker_message, cap))}\n" if test.checker_message else ""
+    return given + f"want: {_hang(want)}\ngot: {_hang(got)}\n{said}"
 
 
 def _input(test: TestReport, cap: int, entry_point: str | None) -> str:

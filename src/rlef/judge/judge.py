@@ -1,47 +1,56 @@
 """Programs and tests in, reports out. The only room where expected and actual outputs meet.
 
-The sandbox gets the source and the inputs, never an expected output. What comes back
-(wait status, clocks, bytes) is held against the expectations here, in the parent. A
-failure of the sandbox is retried and then reported as ``judge_error``, which is not a
-verdict on the program.
+A program gets its inputs, never an expected output. What comes back (wait status, clocks,
+bytes) is held against the expectations here, in the parent, or by the problem's checker in a
+slot of its own. A failure of the sandbox is retried and then reported as ``judge_error``,
+which is not a verdict on the program.
+
+How it works. `Judge` knows which programs need not run again and lets a bounded number
+through (`judge.schedule`); `judge.trial` takes one program over its tests; `judge.runs`
+keeps runs going; `judge.verdict` says what one run means.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Hashable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Protocol
 
-from rlef.errors import DataError, SandboxError
-from rlef.judge import call
+from rlef.errors import DataError
+from rlef.judge.runs import TRIES, Runner
+from rlef.judge.schedule import KillHistory, Order, same_program, verdict_key
+from rlef.judge.trial import Trial
 from rlef.judge.types import HiddenReport, PublicReport, TestReport, Verdict
-from rlef.judge.verdict import judge_error, report_of
 from rlef.problems.types import Problem, TestCase
-from rlef.sandbox.types import RunLimits, RunResult, Status
 
-TRIES = 3
-"""Runs of a test in which the sandbox may fail before it is given up as ``judge_error``."""
+__all__ = ["TRIES", "Disagreement", "Judge", "Judging", "Runner"]
 
 _KEEP = {"public": 8192, "hidden": 512}
 """Most characters of a program's output kept in a report; hidden ones feed no message."""
+_IN_FLIGHT = 4
+"""Programs in flight for each slot: enough to keep the slots busy while verdicts are worked out."""
 
-_Tested = tuple[tuple[TestReport, ...], str]
-"""Reports of the tests that ran, and the isolation rung."""
+Kind = Literal["public", "hidden"]
 
 
-class Runner(Protocol):
-    """What the judge needs of a sandbox."""
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """Reports of the tests that ran, the isolation rung, and the very source that ran."""
 
-    def run(self, source: str, stdins: Sequence[bytes], limits: RunLimits) -> AsyncGenerator[RunResult, None]:
-        """Run ``source`` once for each input, in order.
+    reports: tuple[TestReport, ...]
+    rung: str
+    code: str
 
-        Yields one result per input, or a single ``COMPILE_ERROR``. Raises ``SandboxError``
-        when the sandbox itself fails. A caller that needs no more closes the generator.
-        """
-        ...
+
+@dataclass(slots=True)
+class _Running:
+    """A judgement under way, and how many callers wait for it."""
+
+    task: asyncio.Task[_Tested]
+    callers: int = 0
 
 
 class Judging(Protocol):
@@ -73,16 +82,30 @@ class Disagreement:
 class Judge:
     """Judges programs in a sandbox; equal programs on equal tests run once.
 
-    ``cache`` is how many sets of reports are kept for that. Example::
+    ``order`` is the order of hidden tests: as the problem has them, or those first that
+    stopped most programs so far. It never changes whether a program passes, but of several
+    tests that a program fails it changes which one is found; training keeps it ``fixed``, so
+    that a run can be repeated bit for bit. ``in_flight`` bounds the programs that are worked
+    on; others wait, at the cost of a waiting task each. ``cache`` is how many sets of reports
+    are kept. Example::
 
         public, hidden = await Judge(sandbox).judge(problem, code)
     """
 
-    def __init__(self, sandbox: Runner, *, cache: int = 512) -> None:
+    def __init__(
+        self,
+        sandbox: Runner,
+        *,
+        cache: int = 512,
+        order: Order = "fixed",
+        in_flight: int | None = None,
+    ) -> None:
         self.sandbox = sandbox
         self._size = cache
+        self._kills = KillHistory() if order == "kill_rate" else None
+        self._in_flight = asyncio.Semaphore(in_flight or _IN_FLIGHT * getattr(sandbox, "slots", 16))
         self._tested: OrderedDict[Hashable, _Tested] = OrderedDict()
-        self._running: dict[Hashable, asyncio.Task[_Tested]] = {}
+        self._running: dict[Hashable, _Running] = {}
 
     async def public(self, problem: Problem, code: str) -> PublicReport:
         """All public tests, every one run, whatever the others say.
@@ -90,8 +113,8 @@ class Judge:
         Raises ``DataError`` if the problem has none.
         """
         tests = problem.public_tests
-        reports, rung = await self._once("public", problem, tests, code)
-        return PublicReport(tests=reports, total=len(tests), rung=rung)
+        tested = await self._once("public", problem, tests, code)
+        return PublicReport(tests=tested.reports, total=len(tests), rung=tested.rung)
 
     async def hidden(self, problem: Problem, code: str) -> HiddenReport:
         """Private and generated tests up to the first that is not accepted.
@@ -99,8 +122,8 @@ class Judge:
         Raises ``DataError`` if the problem has none: nothing tested is not a pass.
         """
         tests = problem.hidden_tests
-        reports, rung = await self._once("hidden", problem, tests, code)
-        return HiddenReport(tests=reports, total=len(tests), rung=rung)
+        tested = await self._once("hidden", problem, tests, code)
+        return HiddenReport(tests=tested.reports, total=len(tests), rung=tested.rung)
 
     async def judge(self, problem: Problem, code: str) -> tuple[PublicReport, HiddenReport | None]:
         """Public tests, then the hidden ones if all public tests passed."""
@@ -126,92 +149,60 @@ class Judge:
                 )
         return wrong
 
-    async def _once(
-        self, kind: Literal["public", "hidden"], problem: Problem, tests: tuple[TestCase, ...], code: str
-    ) -> _Tested:
+    async def _once(self, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], code: str) -> _Tested:
         """The reports of ``tests``: kept ones, those being made by another caller, or new ones."""
         if not tests:
             raise DataError(f"problem {problem.id} has no {kind} tests, so nothing can pass it")
-        key = (kind, code, tests, problem.form, problem.entry_point, problem.comparison, problem.limits)
+        tested = await self._shared(same_program(code), kind, problem, tests, code)
+        if tested.code != code and tested.reports[0].verdict is Verdict.COMPILE_ERROR:
+            # Where a compiler gave up may depend on white space at the end: the word is not the same.
+            tested = await self._shared(code, kind, problem, tests, code)
+        return tested
+
+    async def _shared(
+        self, name: str, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], code: str
+    ) -> _Tested:
+        """``name`` stands for every source that may share these reports."""
+        key = verdict_key(kind, problem, tests, name)
         if key in self._tested:
             self._tested.move_to_end(key)
             return self._tested[key]
-        task = self._running.get(key)
-        if task is None:
-            work = self._run(problem, code, tests, all_of_them=kind == "public", keep=_KEEP[kind])
-            task = self._running[key] = asyncio.ensure_future(work)
-            task.add_done_callback(lambda done: self._keep(key, done))
-        # Shielded: when one caller is cancelled, another may still wait for these reports.
-        return await asyncio.shield(task)
+        running = self._running.get(key)
+        if running is None:
+            task = asyncio.ensure_future(self._run(kind, problem, tests, code))
+            running = self._running[key] = _Running(task)
+            task.add_done_callback(partial(self._keep, key, running))
+        running.callers += 1
+        try:
+            # Shielded: when one caller is cancelled, another may still wait for these reports.
+            return await asyncio.shield(running.task)
+        finally:
+            running.callers -= 1
+            if not running.callers and not running.task.done():
+                running.task.cancel()
+                del self._running[key]  # who asks from now on starts anew
 
-    def _keep(self, key: Hashable, task: asyncio.Task[_Tested]) -> None:
-        del self._running[key]
+    def _keep(self, key: Hashable, running: _Running, task: asyncio.Task[_Tested]) -> None:
+        if self._running.get(key) is running:
+            del self._running[key]
         if task.cancelled() or task.exception() is not None:
             return
-        reports, _ = task.result()
-        if all(report.verdict is not Verdict.JUDGE_ERROR for report in reports):
-            self._tested[key] = task.result()
+        tested = task.result()
+        if all(report.verdict is not Verdict.JUDGE_ERROR for report in tested.reports):
+            self._tested[key] = tested
         while len(self._tested) > self._size:
             self._tested.popitem(last=False)
 
-    async def _run(
-        self, problem: Problem, code: str, tests: Sequence[TestCase], *, all_of_them: bool, keep: int
-    ) -> _Tested:
-        """Run the tests in order; unless ``all_of_them``, no further than the first failure."""
-        reports: list[TestReport] = []
-        rung = ""
-        source, stdins = _program(problem, code, tests)
-        try:
-            async with aclosing(_steady(self.sandbox, source, stdins, _limits(problem))) as runs:
-                async for run in runs:
-                    rung = run.rung.value
-                    # A program that does not compile fails all tests; any other run is one test.
-                    left = tests[len(reports) :]
-                    mine = left if run.status is Status.COMPILE_ERROR else left[:1]
-                    reports += [report_of(problem, code, test, run, keep=keep) for test in mine]
-                    if not all_of_them and reports[-1].verdict is not Verdict.ACCEPTED:
-                        break
-        except SandboxError as error:
-            reports += [judge_error(test, error) for test in tests[len(reports) :]]
-        return tuple(reports if all_of_them else _to_first_failure(reports)), rung
-
-
-async def _steady(
-    sandbox: Runner, source: str, stdins: Sequence[bytes], limits: RunLimits
-) -> AsyncGenerator[RunResult, None]:
-    """``sandbox.run``, going on after the sandbox's own failures, up to `TRIES` at one input."""
-    done = failed = 0
-    while done < len(stdins):
-        try:
-            async with aclosing(sandbox.run(source, stdins[done:], limits)) as runs:
-                async for run in runs:
-                    yield run
-                    done, failed = done + 1, 0
-                    if run.status is Status.COMPILE_ERROR:
-                        return
-            if done < len(stdins):
-                raise SandboxError(f"{len(stdins) - done} results are missing")
-        except SandboxError:
-            failed += 1
-            if failed == TRIES:
-                raise
-
-
-def _program(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[str, list[bytes]]:
-    """The source to run and the stdin of each test."""
-    if problem.form == "call":
-        source = call.with_driver(code, call.entry_name(problem))
-        for test in tests:
-            call.check_arguments(test.input, problem.id)
-        return source, [call.stdin(code, test.input) for test in tests]
-    return code, [test.input.encode("utf-8", "surrogatepass") for test in tests]
-
-
-def _limits(problem: Problem) -> RunLimits:
-    limits = problem.limits
-    return RunLimits(cpu_s=limits.cpu_s, memory_bytes=limits.memory_bytes, output_bytes=limits.output_bytes)
-
-
-def _to_first_failure(reports: Sequence[TestReport]) -> Sequence[TestReport]:
-    ends = (i + 1 for i, report in enumerate(reports) if report.verdict is not Verdict.ACCEPTED)
-    return reports[: next(ends, len(reports))]
+    async def _run(self, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], code: str) -> _Tested:
+        """Run the tests; hidden ones no further than the first failure."""
+        whole = kind == "public"
+        # Whatever is made for a run, the bytes of its inputs above all, is made when it is its turn.
+        async with self._in_flight:
+            kills = None if whole else self._kills
+            order = kills.order(tests) if kills else list(range(len(tests)))
+            trial = Trial(self.sandbox, problem, code, whole=whole, keep=_KEEP[kind])
+            found = await trial.reports([tests[at] for at in order])
+            reports = [replace(report, index=at) for report, at in zip(found, order, strict=False)]
+            if kills:
+                kills.learn(tests, reports)
+        return _Tested(tuple(reports), trial.rung, code)

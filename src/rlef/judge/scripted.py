@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any
 
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
@@ -21,14 +22,28 @@ class ScriptedSandbox:
         self.runs: list[tuple[str, bytes]] = []
         """Every run that was started: source and stdin."""
         self.limits: list[RunLimits] = []
+        """Limits of each call of ``run``."""
+        self.options: list[dict[str, Any]] = []
+        """Other keywords of each call."""
         self.closed = 0
         """How many calls of ``run`` have ended, read to their end or closed early."""
 
     async def run(
-        self, source: str, stdins: Sequence[bytes], limits: RunLimits
+        self,
+        source: str,
+        stdins: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        language: str = "python",
+        alone: bool = False,
+        files: Sequence[Mapping[str, bytes]] | None = None,
+        arguments: Sequence[str] = (),
     ) -> AsyncGenerator[RunResult, None]:
         """As a sandbox does: one result per input, or one ``COMPILE_ERROR``."""
         self.limits.append(limits)
+        self.options.append(
+            {"language": language, "alone": alone, "files": files, "arguments": tuple(arguments)}
+        )
         try:
             for stdin in stdins:
                 self.runs.append((source, stdin))

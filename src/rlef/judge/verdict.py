@@ -3,6 +3,7 @@
 | the run                                | verdict                                             |
 |----------------------------------------|-----------------------------------------------------|
 | ended by itself with exit code 0       | ``accepted`` or ``wrong_answer``, by its output       |
+| the same, and the checker failed       | ``judge_error``                                      |
 | ended otherwise, or by a signal        | ``runtime_error``, whatever it had printed            |
 | was stopped at a limit                 | the limit's own verdict                             |
 | never ran, as it does not compile      | ``compile_error``                                   |
@@ -30,14 +31,29 @@ _VERDICT = {
 }
 
 
-def report_of(problem: Problem, code: str, test: TestCase, run: RunResult, *, keep: int) -> TestReport:
-    """Hold a run against its test. At most ``keep`` characters of each stream are reported."""
+def report_of(
+    problem: Problem,
+    code: str,
+    test: TestCase,
+    run: RunResult,
+    *,
+    keep: int,
+    checked: tuple[Verdict, str] | None = None,
+) -> TestReport:
+    """Hold a run against its test. At most ``keep`` characters of each stream are reported.
+
+    ``checked`` is the judgement of the problem's checker on the output, and its message.
+    """
     called = problem.form == "call"
     got = call.result(run.stdout, call.marker(code, test.input)) if called else run.stdout
     error = run.stderr.decode(errors="replace")
     if called:
         error = call.without_driver(error, code)
-    if run.ok:
+    message = ""
+    if run.ok and checked is not None:
+        verdict, message = checked
+        error = message if verdict is Verdict.JUDGE_ERROR else error
+    elif run.ok:
         right = got is not None and _answers(problem, test, got)
         verdict = Verdict.ACCEPTED if right else Verdict.WRONG_ANSWER
     else:
@@ -49,6 +65,7 @@ def report_of(problem: Problem, code: str, test: TestCase, run: RunResult, *, ke
         expected=test.output,
         got=(got or b"").decode(errors="replace")[:keep],
         error=error[-keep:],
+        checker_message=message[:keep],
         cpu_s=run.cpu_s,
         peak_bytes=run.peak_bytes,
     )
