@@ -136,7 +136,10 @@ def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
         ({"limits": {"memory_bytes": True}}, "limits.memory_bytes must be a whole number, not true or false"),
         ({"form": "sdtin"}, "did you mean 'stdin'"),
         ({"comparison": "token"}, "did you mean 'tokens'"),
-        ({"comparison": "any_of"}, "comparison must be one of tokens, unordered, lines, exact, deepmind, checker"),
+        (
+            {"comparison": "any_of"},
+            "comparison must be one of tokens, unordered, lines, exact, deepmind, checker",
+        ),
         ({"public_tests": [{**TEST, "also": "3"}]}, "public_tests[0].also must be a list, not text"),
         ({"public_tests": [{**TEST, "also": ["3", 4]}]}, "public_tests[0].also[1] must be text, not a whole"),
         ({**CALLED, "public_tests": [{**CALL_TEST, "also": ["3", "x"]}]}, "also[1] must be JSON"),
@@ -150,7 +153,10 @@ def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
         ({**CHECKER, "checker": {"source": "x", "files": [{"name": "a"}]}}, "checker.files[0].text"),
         ({**CHECKER, "checker": {"source": "x", "limits": {"cpu_s": "1"}}}, "checker.limits.cpu_s must be"),
         ({**CHECKER, **CALLED, "public_tests": [CALL_TEST]}, "form must be 'stdin'"),
-        ({**CHECKER, "public_tests": [{**TEST, "also": ["3"]}]}, "public_tests list further outputs in 'also'"),
+        (
+            {**CHECKER, "public_tests": [{**TEST, "also": ["3"]}]},
+            "public_tests list further outputs in 'also'",
+        ),
         ({"public_tests": []}, "no tests"),
         ({"id": ""}, "id is empty"),
         ({"form": "call"}, "entry_point is missing"),
@@ -164,7 +170,9 @@ def test_a_bad_value_is_refused_by_name(tmp_path, change, named):
     assert named in message and "bad.jsonl:1" in message
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "input.txt", "a b", ".x", "-x", "x\n", "testlib.h"])
+@pytest.mark.parametrize(
+    "name", ["", "..", "../x", "a/b", "input.txt", "a b", ".x", "-x", "x\n", "testlib.h"]
+)
 def test_a_file_of_a_checker_has_a_plain_name_of_its_own(tmp_path, name):
     files = [{"name": "testlib.h", "text": ""}, {"name": name, "text": ""}]
     message = _refusal(tmp_path, {**ROW, **CHECKER, "checker": {"source": "x", "files": files}})

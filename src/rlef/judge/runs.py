@@ -9,9 +9,9 @@ itself, and that run decides.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 from rlef.errors import SandboxError
 from rlef.sandbox.types import RunLimits, RunResult, Status
@@ -68,6 +68,29 @@ class Program:
         if self.arguments:
             options["arguments"] = self.arguments
         return options
+
+
+class Inputs(Sequence[bytes]):
+    """Inputs that are made when they are asked for, so that waiting programs hold no copies."""
+
+    def __init__(self, count: int, make: Callable[[int], bytes]) -> None:
+        self._places, self._make = range(count), make
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Inputs: ...
+
+    def __getitem__(self, at: int | slice) -> bytes | Inputs:
+        if isinstance(at, int):
+            return self._make(self._places[at])
+        some = Inputs(0, self._make)
+        some._places = self._places[at]
+        return some
 
 
 def with_grace(limits: RunLimits) -> RunLimits:

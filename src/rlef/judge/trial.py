@@ -30,8 +30,8 @@ from rlef.sandbox.types import RunLimits, RunResult, Status
 class _Look:
     """What is known so far of the program on one test."""
 
+    at: int
     test: TestCase
-    stdin: bytes
     run: RunResult | None = None
     report: TestReport | None = None
     """None as long as a second run or a checker is to decide."""
@@ -70,11 +70,11 @@ class Trial:
         source, stdins = program_of(self._problem, self._code, tests)
         program = Program(source=source, limits=run_limits(self._problem))
         graced = replace(program, limits=runs.with_grace(program.limits))
-        looks = [_Look(test, stdin) for test, stdin in zip(tests, stdins, strict=True)]
+        looks = [_Look(at, test) for at, test in enumerate(tests)]
         await self._run(looks, runs.steady(self._sandbox, graced, stdins), grace=True)
         looks = self._needed(looks)
         if late := [look for look in looks if look.run and not look.report and self._late(look.run)]:
-            again = runs.alone(self._sandbox, program, [look.stdin for look in late])
+            again = runs.alone(self._sandbox, program, [stdins[look.at] for look in late])
             await self._run(late, again, grace=False)
             looks = self._needed(looks)
         if self._checker:
@@ -97,7 +97,7 @@ class Trial:
                         look.run = run
                         if not (grace and self._late(run)) and not (self._checker and run.ok):
                             look.report = self._report(look.test, run)
-                    if not self._whole and mine[-1].failed:
+                    if not self._whole and any(look.failed for look in mine):
                         return
         except SandboxError as error:
             for look in left:
@@ -128,14 +128,14 @@ class Trial:
         return report_of(self._problem, self._code, test, run, keep=self._keep, checked=checked)
 
 
-def program_of(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[str, list[bytes]]:
+def program_of(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[str, Sequence[bytes]]:
     """The source to run and the stdin of each test."""
     if problem.form == "call":
         source = call.with_driver(code, call.entry_name(problem))
         for test in tests:
             call.check_arguments(test.input, problem.id)
-        return source, [call.stdin(code, test.input) for test in tests]
-    return code, [test.input.encode("utf-8", "surrogatepass") for test in tests]
+        return source, runs.Inputs(len(tests), lambda at: call.stdin(code, tests[at].input))
+    return code, runs.Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
 
 
 def run_limits(problem: Problem) -> RunLimits:

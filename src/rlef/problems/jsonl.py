@@ -141,7 +141,9 @@ def _check_checker(problem: Problem, where: str) -> None:
     """A checker and the comparison of that name come together, for printed outputs."""
     checker = problem.checker
     if checker is None:
-        raise DataError(f"{where}: checker is missing; the comparison 'checker' needs the program that compares")
+        raise DataError(
+            f"{where}: checker is missing; the comparison 'checker' needs the program that compares"
+        )
     if problem.comparison != "checker":
         raise DataError(
             f"{where}: a checker is given, but comparison is {problem.comparison!r}; make it 'checker'"

@@ -31,6 +31,8 @@ class Job:
     """For each test, what goes in beside stdin; see ``zygote.protocol``."""
     outward_bytes: int = 0
     """Most bytes to take of what comes back beside stdout."""
+    alone: bool = False
+    """Run while no other slot does anything."""
     cancelled: bool = False
     sent: int = 0
     received: int = 0

@@ -23,9 +23,17 @@ from rlef.sandbox.profile import PYTHON_FILES
 from rlef.sandbox.supervisor import BootError, Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
 
+_IN_FLIGHT, _IN_FLIGHT_A_SLOT = 256, 8
+"""Most programs that are handed to the slots at a time. Many, because the slots have to live on
+them for as long as the event loop stands still."""
+
 
 class Sandbox:
-    """A pool of slots. Any task of one event loop may use it; programs wait for a free slot."""
+    """A pool of slots. Any task of one event loop may use it; programs wait for a free slot.
+
+    A bounded number of them wait with their inputs at hand. Further calls of ``run`` wait with
+    nothing but what their callers hold.
+    """
 
     def __init__(self, supervisor: Supervisor, slots: int) -> None:
         self._supervisor = supervisor
@@ -33,6 +41,7 @@ class Sandbox:
         """The isolation that every result of this sandbox was made under."""
         self.slots = slots
         """Programs that run at a time."""
+        self._room = asyncio.Semaphore(max(_IN_FLIGHT, _IN_FLIGHT_A_SLOT * slots))
 
     @classmethod
     async def open(cls, config: rlef.config.Sandbox) -> Sandbox:
@@ -62,6 +71,7 @@ class Sandbox:
         files: Sequence[Mapping[str, bytes]] | None = None,
         arguments: Sequence[str] = (),
         collect: Mapping[str, int] | None = None,
+        alone: bool = False,
     ) -> AsyncGenerator[RunResult, None]:
         """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
 
@@ -70,28 +80,33 @@ class Sandbox:
         ``sys.argv[1:]``. ``collect`` names files to bring back in ``RunResult.files``, and the most
         bytes to take of each.
 
+        With ``alone`` it runs while no other slot does anything: for clocks that are to be
+        trusted. Everybody else waits meanwhile.
+
         A program that does not compile yields one COMPILE_ERROR result and no more. Closing
         the iterator early stops the program and frees the slot. Raises ``SandboxError`` if
         the sandbox failed; the slot is replaced, so a retry is worth while.
         """
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        room = await _Room.taken(self._room)
+
+        def take(item: Delivery) -> None:
+            if not isinstance(item, RunResult):
+                room.leave()  # whether or not the caller has read everything: it may wait for other runs
+            arrived.put_nowait(item)
 
         def deliver(item: Delivery) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(arrived.put_nowait, item)
+                loop.call_soon_threadsafe(take, item)
 
-        job = _job(source, stdins, limits, deliver)
-        collect = collect or {}
-        if files is not None:
-            if len(files) != len(stdins):
-                raise ValueError(f"{len(files)} mappings of files for {len(stdins)} inputs")
-            job.profile = PYTHON_FILES
-            job.inward = [bundle.inward(some, arguments, collect) for some in files]
-            job.outward_bytes = bundle.most(collect)
-        self._supervisor.submit(job)
-        over = False
+        over, job = False, None
         try:
+            job = _job(source, stdins, limits, deliver)
+            job.alone = alone
+            if files is not None:
+                _add_files(job, files, arguments, collect or {})
+            self._supervisor.submit(job)
             while not over:
                 item = await arrived.get()
                 over = not isinstance(item, RunResult)
@@ -100,7 +115,8 @@ class Sandbox:
                 elif item is not None:
                     raise item
         finally:
-            if not over:
+            room.leave()
+            if job and not over:
                 self._supervisor.cancel(job)
 
     async def close(self) -> None:
@@ -143,6 +159,33 @@ def run_once(
     if isinstance(result, RunResult):
         return result
     raise result or SandboxError("the run ended without a result")
+
+
+class _Room:
+    """A place among the programs in flight, left once."""
+
+    def __init__(self, semaphore: asyncio.Semaphore) -> None:
+        self._semaphore: asyncio.Semaphore | None = semaphore
+
+    @classmethod
+    async def taken(cls, semaphore: asyncio.Semaphore) -> _Room:
+        await semaphore.acquire()
+        return cls(semaphore)
+
+    def leave(self) -> None:
+        if self._semaphore:
+            self._semaphore.release()
+        self._semaphore = None
+
+
+def _add_files(
+    job: Job, files: Sequence[Mapping[str, bytes]], arguments: Sequence[str], collect: Mapping[str, int]
+) -> None:
+    if len(files) != len(job.stdins):
+        raise ValueError(f"{len(files)} mappings of files for {len(job.stdins)} inputs")
+    job.profile = PYTHON_FILES
+    job.inward = [bundle.inward(some, arguments, collect) for some in files]
+    job.outward_bytes = bundle.most(collect)
 
 
 def _job(source: str, stdins: Sequence[bytes], limits: RunLimits, deliver: object) -> Job:

@@ -164,6 +164,16 @@ class Slot:
         self._base = (int(numbers[0]), int(numbers[1]))
         return True
 
+    @property
+    def paused(self) -> bool:
+        """True if a run is under way and waits for us to send its further tests."""
+        return self.phase is Phase.BUSY and self.job is not None and self.job.sent == self.job.received
+
+    @property
+    def working(self) -> bool:
+        """True if the slot's processes do something, and have to answer in time."""
+        return self.phase is not Phase.IDLE and not self.paused
+
     def begin(self, job: Job) -> None:
         """Start a run. Raises ``OSError``."""
         self.job, self.phase = job, Phase.BUSY

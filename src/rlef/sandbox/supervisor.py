@@ -8,6 +8,7 @@ the slot's own process; the deadlines here catch a slot that has gone silent.
 
 A place is a CPU. It runs one program at a time, and holds a slot of each profile that it was
 asked for: the plain Python slot from the start, the others booted when a job first wants one.
+A job may ask to run alone (`sandbox.place`).
 
 The thread is the parent of the slots' launchers, and they die with it: so a trainer that is
 killed leaves no process.
@@ -28,6 +29,7 @@ from rlef.errors import SandboxError
 from rlef.sandbox import cgroups, native
 from rlef.sandbox.canary import canaries_for
 from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.place import Alone, Place
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.slot import Phase, Slot
 from rlef.sandbox.types import Rung, RunResult
@@ -45,19 +47,6 @@ class BootError(SandboxError):
     def __init__(self, message: str, steps: dict[str, str]) -> None:
         super().__init__(message)
         self.steps = steps
-
-
-class Place:
-    """A CPU and its slots, the one used last at the end. At most one of them is not idle."""
-
-    def __init__(self, cpu: int) -> None:
-        self.cpu = cpu
-        self.slots: dict[Profile, Slot] = {}
-
-    @property
-    def free(self) -> bool:
-        """True if a program can start here."""
-        return all(slot.phase is Phase.IDLE for slot in self.slots.values())
 
 
 class Supervisor:
@@ -80,6 +69,7 @@ class Supervisor:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._slots: dict[Slot, Place] = {}
         self._waiting: deque[Job] = deque()
+        self._alone = Alone(self._slots, self._places, self._waiting)
         self._retry_at = 0.0
         self._unbootable: dict[Profile, int] = {}
         self._failures = 0
@@ -135,7 +125,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        soonest = min((s.deadline for s in self._slots if s.phase is not Phase.IDLE), default=now + 60)
+        soonest = min((s.deadline for s in self._slots if s.working), default=now + 60)
         if self._retry_at:
             soonest = min(soonest, self._retry_at)
         for key, _ in self._selector.select(max(0.0, soonest - now)):
@@ -146,9 +136,11 @@ class Supervisor:
         while self._commands:
             self._commands.popleft()()
         now = time.monotonic()
-        for slot in [s for s in self._slots if s.phase is not Phase.IDLE and s.deadline < now]:
+        for slot in [s for s in self._slots if s.working and s.deadline < now]:
             self._fail(slot, SandboxError("a slot has gone silent"))
         self._dispatch()
+        for slot in self._alone.to_resume():
+            self._guarded(slot, Slot.refill)
 
     def _boot(self, place: Place, profile: Profile) -> None:
         slot = Slot(place.cpu, self._groups, profile=profile, library=self._library)
@@ -201,7 +193,8 @@ class Supervisor:
         assert job is not None
         job.deliver(result)
         if not last:
-            slot.refill()
+            if job.alone or not self._alone.holding:
+                slot.refill()
             return
         slot.end()
         job.deliver(None)
@@ -237,7 +230,10 @@ class Supervisor:
         booting = [slot.profile for slot in self._slots if slot.phase is Phase.BOOTING]
         passed: deque[Job] = deque()
         while self._waiting and any(place.free for place in self._places):
-            job = self._waiting.popleft()
+            job = self._waiting[0]
+            if (job.alone and passed) or not self._alone.may_start(job):
+                break  # a job to run alone waits for those before it, and those behind it wait for it
+            self._waiting.popleft()
             ready = [p for p in self._places if p.free and job.profile in p.slots]
             if ready:
                 self._begin(ready[0], job)
@@ -247,11 +243,14 @@ class Supervisor:
                 booting.remove(job.profile)  # that slot will be this job's
             else:
                 self._boot_for(job)
+            if job.alone:
+                break
         self._waiting.extendleft(reversed(passed))
 
     def _begin(self, place: Place, job: Job) -> None:
         slot = place.slots.pop(job.profile)
         place.slots[job.profile] = slot  # now the last
+        self._alone.started(job)
         try:
             slot.begin(job)
         except OSError as error:

@@ -1,0 +1,74 @@
+"""Where jobs run, and when one of them may have everything to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rlef.sandbox.job import Job
+from rlef.sandbox.profile import Profile
+from rlef.sandbox.slot import Phase, Slot
+
+_IN_A_ROW = 4
+"""Jobs that run alone one after another before runs under way go on."""
+
+
+class Place:
+    """A CPU and its slots, the one used last at the end. At most one of them is not idle."""
+
+    def __init__(self, cpu: int) -> None:
+        self.cpu = cpu
+        self.slots: dict[Profile, Slot] = {}
+
+    @property
+    def free(self) -> bool:
+        """True if a program can start here."""
+        return all(slot.phase is Phase.IDLE for slot in self.slots.values())
+
+
+class Alone:
+    """Who may start and who may go on, for the sake of jobs that are to run alone.
+
+    Such a job waits its turn like any other. When it is the next and a place is free for it,
+    nothing else starts, and runs under way get no further tests until it is over. So it waits
+    for one program and a window of tests of the others, and holds them up no longer than it
+    runs. After some such jobs in a row the runs under way get a window of tests.
+    """
+
+    def __init__(self, slots: Iterable[Slot], places: Sequence[Place], waiting: Sequence[Job]) -> None:
+        self._slots, self._places, self._waiting = slots, places, waiting
+        self._in_a_row = 0
+
+    @property
+    def running(self) -> bool:
+        """True while a job is alone."""
+        return any(slot.job and slot.job.alone for slot in self._slots)
+
+    def may_start(self, job: Job) -> bool:
+        """True if ``job``, the next, can start now as far as others are concerned."""
+        if self.running:
+            return False
+        if not job.alone:
+            return True
+        if self._in_a_row >= _IN_A_ROW and any(slot.paused for slot in self._slots):
+            return False
+        return not any(slot.working for slot in self._slots)
+
+    def started(self, job: Job) -> None:
+        """To be told of each job that starts."""
+        self._in_a_row = self._in_a_row + 1 if job.alone else 0
+
+    @property
+    def holding(self) -> bool:
+        """True if runs under way get no further tests."""
+        if self.running:
+            return True
+        due = bool(self._waiting) and self._waiting[0].alone and self._in_a_row < _IN_A_ROW
+        return due and any(place.free for place in self._places)
+
+    def to_resume(self) -> list[Slot]:
+        """Slots whose runs have waited and are to go on now."""
+        paused = [slot for slot in self._slots if slot.paused]
+        if not paused or self.holding:
+            return []
+        self._in_a_row = 0
+        return paused
