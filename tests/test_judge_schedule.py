@@ -102,6 +102,23 @@ def test_a_group_of_64_with_10_distinct_programs_runs_10():
     assert len(sandbox.runs) == 10 * (2 + 3) and len(sandbox.limits) == 10 * 2
 
 
+def test_whoever_watches_is_told_of_each_report_once_whoever_runs_the_program():
+    sandbox = ScriptedSandbox(lambda source, stdin: stdin, delay=lambda: 0.001)
+
+    async def go():
+        judge = Judge(sandbox)
+        told = {code: [] for code in ("x", "x\n", "x ")}
+        runs = [judge.public(problem(public=4), code, watch=told[code].append) for code in told]
+        reports = await asyncio.gather(*runs)
+        late = []
+        await judge.public(problem(public=4), "x\t", watch=late.append)
+        for heard, report in zip([*told.values(), late], [*reports, reports[0]], strict=True):
+            assert tuple(heard) == report.tests and len(heard) == 4
+        assert len(sandbox.runs) == 4
+
+    asyncio.run(go())
+
+
 def test_what_the_compiler_says_is_said_of_the_very_source():
     def refused(source, stdin):
         return RunResult(status=Status.COMPILE_ERROR, stderr=b"line %d" % source.count("\n"))
@@ -111,7 +128,9 @@ def test_what_the_compiler_says_is_said_of_the_very_source():
         codes = ["if x:", "if x:\n\n\n", "if x:\n", "if x:\n\n\n"]
         reports = await asyncio.gather(*(judge.public(problem(), code) for code in codes))
         assert [report.tests[0].error for report in reports] == ["line 0", "line 3", "line 1", "line 3"]
-        assert (await judge.public(problem(), "if x:\n\n\n")).tests[0].error == "line 3"
+        told = []
+        await judge.public(problem(), "if x:\n\n\n", watch=told.append)
+        assert [report.error for report in told] == ["line 3"]
         assert len(judge.sandbox.runs) == 3
 
     asyncio.run(go())
@@ -297,7 +316,9 @@ def test_close_calls_among_others_change_neither_the_order_nor_the_place_of_the_
     for kind, whole in (("public", True), ("hidden", False)):
         sandbox = timed(first, alone, right)
         what = problem(public=len(pairs), hidden=len(pairs))
-        report = asyncio.run(getattr(Judge(sandbox), kind)(what, "x"))
+        told = []
+        report = asyncio.run(getattr(Judge(sandbox), kind)(what, "x", watch=told.append))
+        assert tuple(told) == report.tests
         assert [test.verdict.value for test in report.tests] == reference(first, alone, right, whole)
         assert [test.index for test in report.tests] == list(range(len(report.tests)))
         assert alone_runs(sandbox) <= 1, "all close calls of a program are one visit"

@@ -13,14 +13,15 @@ a hostile program printed is only bytes there. Its exit code is the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from rlef.errors import DataError, SandboxError
-from rlef.judge.runs import Program, Runner, steady
+from rlef.judge.runs import Runner, run_limits, steady
 from rlef.judge.types import Verdict
 from rlef.problems.types import CHECKER_ARGUMENTS, Checker, Problem, TestCase
-from rlef.sandbox.types import RunLimits, RunResult, Status
+from rlef.sandbox.types import RunResult, Status
 
 _WRONG = {
     1: "wrong answer",
@@ -63,32 +64,29 @@ async def judgements(
 ) -> list[Judgement]:
     """What the checker makes of each output; ``judge_error`` where it or the sandbox failed."""
     found: list[Judgement] = []
-    own = {file.name: _bytes(file.text) for file in checker.files}
-    files = [
-        own | dict(zip(CHECKER_ARGUMENTS, (_bytes(test.input), output, _bytes(test.output)), strict=True))
-        for test, output in zip(tests, outputs, strict=True)
-    ]
-    stdins = [b""] * len(files)
-    try:
-        async with aclosing(steady(sandbox, _program(checker), stdins, files=files)) as runs:
-            async for run in runs:
-                found += [_judgement(run)] * (len(files) if run.status is Status.COMPILE_ERROR else 1)
-    except SandboxError as error:
-        found += [(Verdict.JUDGE_ERROR, f"sandbox: {error}")] * (len(files) - len(found))
-    return found[: len(files)]
-
-
-def _program(checker: Checker) -> Program:
-    limits = checker.limits
+    files = [_files(checker, test, output) for test, output in zip(tests, outputs, strict=True)]
+    limits, count = run_limits(checker.limits), len(files)
     python = checker.language == "python"
-    return Program(
-        source=_PYTHON.format(source=checker.source) if python else checker.source,
-        limits=RunLimits(
-            cpu_s=limits.cpu_s, memory_bytes=limits.memory_bytes, output_bytes=limits.output_bytes
-        ),
-        language=checker.language,
-        arguments=CHECKER_ARGUMENTS,
-    )
+    source = _PYTHON.format(source=checker.source) if python else checker.source
+    options: dict[str, Any] = {} if python else {"language": checker.language}
+
+    def start(done: int) -> AsyncGenerator[RunResult, None]:
+        stdins = [b""] * (count - done)
+        return sandbox.run(source, stdins, limits, files=files[done:], arguments=CHECKER_ARGUMENTS, **options)
+
+    try:
+        async with aclosing(steady(start, count)) as runs:
+            async for run in runs:
+                found += [_judgement(run)] * (count if run.status is Status.COMPILE_ERROR else 1)
+    except SandboxError as error:
+        found += [(Verdict.JUDGE_ERROR, f"sandbox: {error}")] * (count - len(found))
+    return found[:count]
+
+
+def _files(checker: Checker, test: TestCase, output: bytes) -> dict[str, bytes]:
+    given = (_bytes(test.input), output, _bytes(test.output))
+    own = {file.name: _bytes(file.text) for file in checker.files}
+    return own | dict(zip(CHECKER_ARGUMENTS, given, strict=True))
 
 
 def _judgement(run: RunResult) -> Judgement:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
 
@@ -45,12 +45,29 @@ class _Tested:
     code: str
 
 
-@dataclass(slots=True)
-class _Running:
-    """A judgement under way, and how many callers wait for it."""
+Watch = Callable[[TestReport], None]
+"""Told of each report as soon as it is there, for callers that pass results on as they come."""
 
-    task: asyncio.Task[_Tested]
+
+@dataclass(eq=False, slots=True)
+class _Work:
+    """A program that is being judged for one or more callers."""
+
+    code: str
+    task: asyncio.Task[_Tested] = field(init=False)
     callers: int = 0
+    reports: list[TestReport] = field(default_factory=list)
+    """So far, in the order in which the tests ran."""
+    watches: list[Watch] = field(default_factory=list)
+
+    def add(self, report: TestReport) -> None:
+        self.reports.append(report)
+        for watch in self.watches:
+            watch(report)
+
+    def join(self, watch: Watch) -> None:
+        _tell(self.reports, watch)
+        self.watches.append(watch)
 
 
 class Judging(Protocol):
@@ -105,24 +122,26 @@ class Judge:
         self._kills = KillHistory() if order == "kill_rate" else None
         self._in_flight = asyncio.Semaphore(in_flight or _IN_FLIGHT * getattr(sandbox, "slots", 16))
         self._tested: OrderedDict[Hashable, _Tested] = OrderedDict()
-        self._running: dict[Hashable, _Running] = {}
+        self._running: dict[Hashable, _Work] = {}
 
-    async def public(self, problem: Problem, code: str) -> PublicReport:
+    async def public(self, problem: Problem, code: str, *, watch: Watch | None = None) -> PublicReport:
         """All public tests, every one run, whatever the others say.
 
-        Raises ``DataError`` if the problem has none.
+        ``watch`` is called with each report as it is made. Raises ``DataError`` if the problem
+        has no public tests.
         """
         tests = problem.public_tests
-        tested = await self._once("public", problem, tests, code)
+        tested = await self._once("public", problem, tests, code, watch)
         return PublicReport(tests=tested.reports, total=len(tests), rung=tested.rung)
 
-    async def hidden(self, problem: Problem, code: str) -> HiddenReport:
+    async def hidden(self, problem: Problem, code: str, *, watch: Watch | None = None) -> HiddenReport:
         """Private and generated tests up to the first that is not accepted.
 
-        Raises ``DataError`` if the problem has none: nothing tested is not a pass.
+        ``watch`` is called with each report as it is made. Raises ``DataError`` if the problem
+        has no such tests: nothing tested is not a pass.
         """
         tests = problem.hidden_tests
-        tested = await self._once("hidden", problem, tests, code)
+        tested = await self._once("hidden", problem, tests, code, watch)
         return HiddenReport(tests=tested.reports, total=len(tests), rung=tested.rung)
 
     async def judge(self, problem: Problem, code: str) -> tuple[PublicReport, HiddenReport | None]:
@@ -149,41 +168,59 @@ class Judge:
                 )
         return wrong
 
-    async def _once(self, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], code: str) -> _Tested:
+    async def _once(
+        self, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], code: str, watch: Watch | None
+    ) -> _Tested:
         """The reports of ``tests``: kept ones, those being made by another caller, or new ones."""
         if not tests:
             raise DataError(f"problem {problem.id} has no {kind} tests, so nothing can pass it")
-        tested = await self._shared(same_program(code), kind, problem, tests, code)
-        if tested.code != code and tested.reports[0].verdict is Verdict.COMPILE_ERROR:
-            # Where a compiler gave up may depend on white space at the end: the word is not the same.
-            tested = await self._shared(code, kind, problem, tests, code)
+        tested = await self._shared(same_program(code), kind, problem, tests, code, watch)
+        if tested.code == code:
+            return tested
+        if tested.reports[0].verdict is Verdict.COMPILE_ERROR:
+            # Where a compiler gave up may depend on white space at the end: its word is not the same.
+            return await self._shared(code, kind, problem, tests, code, watch)
+        _tell(tested.reports, watch)
         return tested
 
     async def _shared(
-        self, name: str, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], code: str
+        self,
+        name: str,
+        kind: Kind,
+        problem: Problem,
+        tests: tuple[TestCase, ...],
+        code: str,
+        watch: Watch | None,
     ) -> _Tested:
-        """``name`` stands for every source that may share these reports."""
+        """Reports that all sources called ``name`` share.
+
+        ``watch`` is told of them as they are made, if they are of ``code`` itself.
+        """
         key = verdict_key(kind, problem, tests, name)
-        if key in self._tested:
+        if (tested := self._tested.get(key)) is not None:
             self._tested.move_to_end(key)
-            return self._tested[key]
-        running = self._running.get(key)
-        if running is None:
-            task = asyncio.ensure_future(self._run(kind, problem, tests, code))
-            running = self._running[key] = _Running(task)
-            task.add_done_callback(partial(self._keep, key, running))
-        running.callers += 1
+            if tested.code == code:
+                _tell(tested.reports, watch)
+            return tested
+        work = self._running.get(key)
+        if work is None:
+            work = self._running[key] = _Work(code)
+            work.task = asyncio.ensure_future(self._run(kind, problem, tests, work))
+            work.task.add_done_callback(partial(self._keep, key, work))
+        if watch and work.code == code:
+            work.join(watch)
+        work.callers += 1
         try:
             # Shielded: when one caller is cancelled, another may still wait for these reports.
-            return await asyncio.shield(running.task)
+            return await asyncio.shield(work.task)
         finally:
-            running.callers -= 1
-            if not running.callers and not running.task.done():
-                running.task.cancel()
-                del self._running[key]  # who asks from now on starts anew
+            work.callers -= 1
+            if not work.callers and not work.task.done():
+                self._running.pop(key)  # at once: who comes now must not join what is ending
+                work.task.cancel()
 
-    def _keep(self, key: Hashable, running: _Running, task: asyncio.Task[_Tested]) -> None:
-        if self._running.get(key) is running:
+    def _keep(self, key: Hashable, work: _Work, task: asyncio.Task[_Tested]) -> None:
+        if self._running.get(key) is work:
             del self._running[key]
         if task.cancelled() or task.exception() is not None:
             return
@@ -193,16 +230,21 @@ class Judge:
         while len(self._tested) > self._size:
             self._tested.popitem(last=False)
 
-    async def _run(self, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], code: str) -> _Tested:
+    async def _run(self, kind: Kind, problem: Problem, tests: tuple[TestCase, ...], work: _Work) -> _Tested:
         """Run the tests; hidden ones no further than the first failure."""
-        whole = kind == "public"
-        # Whatever is made for a run, the bytes of its inputs above all, is made when it is its turn.
+        whole, keep = kind == "public", _KEEP[kind]
+        # Whatever is made for a run is made when it is its turn.
         async with self._in_flight:
             kills = None if whole else self._kills
-            order = kills.order(tests) if kills else list(range(len(tests)))
-            trial = Trial(self.sandbox, problem, code, whole=whole, keep=_KEEP[kind])
-            found = await trial.reports([tests[at] for at in order])
-            reports = [replace(report, index=at) for report, at in zip(found, order, strict=False)]
+            order = kills.order(tests) if kills else range(len(tests))
+            trial = Trial(self.sandbox, problem, work.code, whole=whole, keep=keep, tell=work.add)
+            await trial.judge(tests, order)
             if kills:
-                kills.learn(tests, reports)
-        return _Tested(tuple(reports), trial.rung, code)
+                kills.learn(tests, work.reports)
+        return _Tested(tuple(work.reports), trial.rung, work.code)
+
+
+def _tell(reports: Iterable[TestReport], watch: Watch | None) -> None:
+    if watch:
+        for report in reports:
+            watch(report)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol, overload
+from typing import Protocol, overload
 
 from rlef.errors import SandboxError
+from rlef.problems.types import Limits
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
 TRIES = 3
@@ -51,23 +52,8 @@ class Runner(Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What is run: source, limits, and how."""
-
-    source: str
-    limits: RunLimits
-    language: str = "python"
-    arguments: tuple[str, ...] = ()
-
-    def options(self) -> dict[str, Any]:
-        """Keywords of ``Runner.run``; what is usual is left out."""
-        options: dict[str, Any] = {}
-        if self.language != "python":
-            options["language"] = self.language
-        if self.arguments:
-            options["arguments"] = self.arguments
-        return options
+Start = Callable[[int], AsyncGenerator[RunResult, None]]
+"""Starts a run at the n-th input."""
 
 
 class Inputs(Sequence[bytes]):
@@ -93,6 +79,11 @@ class Inputs(Sequence[bytes]):
         return some
 
 
+def run_limits(limits: Limits) -> RunLimits:
+    """A problem's limits as the sandbox takes them."""
+    return RunLimits(cpu_s=limits.cpu_s, memory_bytes=limits.memory_bytes, output_bytes=limits.output_bytes)
+
+
 def with_grace(limits: RunLimits) -> RunLimits:
     """The limits of a first run."""
     return dataclasses.replace(limits, cpu_s=limits.cpu_s * GRACE + GRACE_S)
@@ -104,48 +95,34 @@ def is_close_call(run: RunResult, limits: RunLimits) -> bool:
     return over and run.status not in (Status.CPU_LIMIT, Status.COMPILE_ERROR)
 
 
-async def alone(
-    sandbox: Runner, program: Program, stdins: Sequence[bytes]
-) -> AsyncGenerator[RunResult, None]:
-    """Run close calls again, while nothing else runs; these results decide.
-
-    A program that sleeps through the tight idle guard of these runs was over its limit before,
-    and so it is called.
-    """
-    limits = program.limits
+def when_alone(limits: RunLimits) -> RunLimits:
+    """The limits of a second run, which has the machine for itself."""
     guard = _ALONE_WALL * limits.cpu_s + _ALONE_WALL_S
-    tight = dataclasses.replace(limits, wall_s=min(guard, limits.wall_s or guard))
-    program = dataclasses.replace(program, limits=tight)
-    async with aclosing(steady(sandbox, program, stdins, alone=True)) as runs:
-        async for run in runs:
-            idle = run.status is Status.IDLE_LIMIT
-            yield dataclasses.replace(run, status=Status.CPU_LIMIT) if idle else run
+    return dataclasses.replace(limits, wall_s=min(guard, limits.wall_s or guard))
 
 
-async def steady(
-    sandbox: Runner,
-    program: Program,
-    stdins: Sequence[bytes],
-    *,
-    files: Sequence[Mapping[str, bytes]] | None = None,
-    alone: bool = False,
-) -> AsyncGenerator[RunResult, None]:
-    """``sandbox.run``, going on after the sandbox's own failures, up to `TRIES` at one input."""
-    options = program.options() | ({"alone": True} if alone else {})
+def decided_alone(run: RunResult) -> RunResult:
+    """What a second run says: a program that slept through it was over its limit before."""
+    slept = run.status is Status.IDLE_LIMIT
+    return dataclasses.replace(run, status=Status.CPU_LIMIT) if slept else run
+
+
+async def steady(start: Start, count: int) -> AsyncGenerator[RunResult, None]:
+    """The results of ``start(0)``, for ``count`` inputs.
+
+    Goes on after the sandbox's own failures, up to `TRIES` at one input.
+    """
     done = failed = 0
-    while done < len(stdins):
-        if files is not None:
-            options["files"] = files[done:]
+    while done < count:
         try:
-            attempt = sandbox.run(program.source, stdins[done:], program.limits, **options)
-            async with aclosing(attempt) as runs:
+            async with aclosing(start(done)) as runs:
                 async for run in runs:
                     yield run
                     done, failed = done + 1, 0
                     if run.status is Status.COMPILE_ERROR:
                         return
-            if done < len(stdins):
-                raise SandboxError(f"{len(stdins) - done} results are missing")
+            if done < count:
+                raise SandboxError(f"{count - done} results are missing")
         except SandboxError:
             failed += 1
             if failed == TRIES:

@@ -11,19 +11,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from rlef.errors import SandboxError
 from rlef.judge import call, runs
-from rlef.judge.checker import checker_of, judgements
-from rlef.judge.runs import Program, Runner
+from rlef.judge.checker import Judgement, checker_of, judgements
+from rlef.judge.runs import Runner
 from rlef.judge.schedule import portions
 from rlef.judge.types import TestReport, Verdict
 from rlef.judge.verdict import judge_error, report_of
 from rlef.problems.types import Problem, TestCase
-from rlef.sandbox.types import RunLimits, RunResult, Status
+from rlef.sandbox.types import RunResult, Status
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class _Look:
     """What is known so far of the program on one test."""
 
     at: int
-    test: TestCase
+    """The test's position."""
     run: RunResult | None = None
     report: TestReport | None = None
     """None as long as a second run or a checker is to decide."""
@@ -44,101 +44,136 @@ class _Look:
 class Trial:
     """Judges one program. ``whole`` runs every test; without it, few run after the first failure.
 
-    At most ``keep`` characters of each output are reported.
+    At most ``keep`` characters of each output are reported. ``tell`` is called with each report
+    as soon as it and all before it are certain.
     """
 
-    def __init__(self, sandbox: Runner, problem: Problem, code: str, *, whole: bool, keep: int) -> None:
+    def __init__(
+        self,
+        sandbox: Runner,
+        problem: Problem,
+        code: str,
+        *,
+        whole: bool,
+        keep: int,
+        tell: Callable[[TestReport], None],
+    ) -> None:
         self._sandbox, self._problem, self._code = sandbox, problem, code
-        self._whole, self._keep = whole, keep
+        self._whole, self._keep, self._tell = whole, keep, tell
         self._checker = checker_of(problem)
+        self._limits = runs.run_limits(problem.limits)
+        self._tests: Sequence[TestCase] = ()
         self.rung = ""
         """Isolation of the runs; empty before the first."""
 
-    async def reports(self, tests: Sequence[TestCase]) -> list[TestReport]:
-        """A report for each test; unless ``whole``, up to the first that is not accepted.
+    async def judge(self, tests: Sequence[TestCase], order: Sequence[int]) -> None:
+        """Tell a report for each test; unless ``whole``, up to the first that is not accepted.
 
-        Raises ``DataError`` if the problem's tests can't be run.
+        ``order`` is made of positions in ``tests``. Raises ``DataError`` if they can't be run.
         """
-        found: list[TestReport] = []
-        for portion in portions(len(tests), whole=self._whole or self._checker is None):
-            found += await self._portion(tests[portion])
-            if not self._whole and found[-1].verdict is not Verdict.ACCEPTED:
-                break
-        return found
+        self._tests = tests
+        for portion in portions(len(order), whole=self._whole or self._checker is None):
+            looks = [_Look(at) for at in order[portion]]
+            await self._portion(looks)
+            if not self._whole and any(look.failed for look in looks):
+                return
 
-    async def _portion(self, tests: Sequence[TestCase]) -> list[TestReport]:
-        source, stdins = program_of(self._problem, self._code, tests)
-        program = Program(source=source, limits=run_limits(self._problem))
-        graced = replace(program, limits=runs.with_grace(program.limits))
-        looks = [_Look(at, test) for at, test in enumerate(tests)]
-        await self._run(looks, runs.steady(self._sandbox, graced, stdins), grace=True)
-        looks = self._needed(looks)
-        if late := [look for look in looks if look.run and not look.report and self._late(look.run)]:
-            again = runs.alone(self._sandbox, program, [stdins[look.at] for look in late])
-            await self._run(late, again, grace=False)
-            looks = self._needed(looks)
+    async def _portion(self, looks: list[_Look]) -> None:
+        told = _Told(looks, self._tell, whole=self._whole)
+        await self._run(looks, told, alone=False)
+        needed = told.needed
+        if late := [look for look in needed if look.run and not look.report and self._late(look.run)]:
+            await self._run(late, told, alone=True)
+            needed = told.needed
         if self._checker:
-            await self._check([look for look in looks if not look.report])
-        return [look.report for look in self._needed(looks) if look.report]
+            await self._check([look for look in needed if not look.report])
+            told.tell()
 
-    async def _run(
-        self, looks: Sequence[_Look], results: AsyncGenerator[RunResult, None], *, grace: bool
-    ) -> None:
+    async def _run(self, looks: Sequence[_Look], told: _Told, *, alone: bool) -> None:
         """Take in the results of all looks, or up to a failure that is certain."""
         left = list(looks)
         try:
-            async with aclosing(results):
-                async for run in results:
+            async with aclosing(self._made([look.at for look in looks], alone=alone)) as made:
+                async for run in made:
                     self.rung = run.rung.value
                     # A program that does not compile fails all tests; any other run is one test.
                     mine = left if run.status is Status.COMPILE_ERROR else left[:1]
                     left = left[len(mine) :]
                     for look in mine:
-                        look.run = run
-                        if not (grace and self._late(run)) and not (self._checker and run.ok):
-                            look.report = self._report(look.test, run)
+                        self._take(look, run, alone=alone)
+                    told.tell()
                     if not self._whole and any(look.failed for look in mine):
                         return
         except SandboxError as error:
             for look in left:
-                look.run, look.report = None, judge_error(look.test, error)
+                failed = judge_error(self._tests[look.at], error)
+                look.run, look.report = None, replace(failed, index=look.at)
+            told.tell()
+
+    def _made(self, places: Sequence[int], *, alone: bool) -> AsyncGenerator[RunResult, None]:
+        """One run for each test, or a single one if the program does not compile."""
+        limits = runs.when_alone(self._limits) if alone else runs.with_grace(self._limits)
+        source, stdins = self._program([self._tests[at] for at in places])
+
+        def start(done: int) -> AsyncGenerator[RunResult, None]:
+            if alone:
+                return self._sandbox.run(source, stdins[done:], limits, alone=True)
+            return self._sandbox.run(source, stdins[done:], limits)
+
+        return runs.steady(start, len(places))
+
+    def _program(self, tests: Sequence[TestCase]) -> tuple[str, Sequence[bytes]]:
+        """The source to run and the stdin of each test."""
+        code = self._code
+        if self._problem.form == "call":
+            source = call.with_driver(code, call.entry_name(self._problem))
+            for test in tests:
+                call.check_arguments(test.input, self._problem.id)
+            return source, runs.Inputs(len(tests), lambda at: call.stdin(code, tests[at].input))
+        return code, runs.Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
+
+    def _take(self, look: _Look, run: RunResult, *, alone: bool) -> None:
+        look.run = runs.decided_alone(run) if alone else run
+        if not (self._late(run) and not alone) and not (self._checker and look.run.ok):
+            look.report = self._report(look.at, look.run)
 
     async def _check(self, looks: Sequence[_Look]) -> None:
         """Have the checker decide on what ran well."""
-        assert self._checker is not None
         ran = [(look, look.run) for look in looks if look.run]
-        if not ran:
+        if not ran or not self._checker:
             return
         outputs = [run.stdout for _, run in ran]
-        found = await judgements(self._sandbox, self._checker, [look.test for look, _ in ran], outputs)
+        tests = [self._tests[look.at] for look, _ in ran]
+        found = await judgements(self._sandbox, self._checker, tests, outputs)
         for (look, run), judgement in zip(ran, found, strict=True):
-            look.report = self._report(look.test, run, judgement)
-
-    def _needed(self, looks: list[_Look]) -> list[_Look]:
-        """All looks, or those up to the first that failed: what comes after can't matter."""
-        ends = (at + 1 for at, look in enumerate(looks) if look.failed and not self._whole)
-        return looks[: next(ends, len(looks))]
+            look.report = self._report(look.at, run, judgement)
 
     def _late(self, run: RunResult) -> bool:
-        return runs.is_close_call(run, run_limits(self._problem))
+        return runs.is_close_call(run, self._limits)
 
-    def _report(
-        self, test: TestCase, run: RunResult, checked: tuple[Verdict, str] | None = None
-    ) -> TestReport:
-        return report_of(self._problem, self._code, test, run, keep=self._keep, checked=checked)
-
-
-def program_of(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[str, Sequence[bytes]]:
-    """The source to run and the stdin of each test."""
-    if problem.form == "call":
-        source = call.with_driver(code, call.entry_name(problem))
-        for test in tests:
-            call.check_arguments(test.input, problem.id)
-        return source, runs.Inputs(len(tests), lambda at: call.stdin(code, tests[at].input))
-    return code, runs.Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
+    def _report(self, at: int, run: RunResult, checked: Judgement | None = None) -> TestReport:
+        test = self._tests[at]
+        report = report_of(self._problem, self._code, test, run, keep=self._keep, checked=checked)
+        return replace(report, index=at)
 
 
-def run_limits(problem: Problem) -> RunLimits:
-    """The problem's limits as the sandbox takes them."""
-    limits = problem.limits
-    return RunLimits(cpu_s=limits.cpu_s, memory_bytes=limits.memory_bytes, output_bytes=limits.output_bytes)
+class _Told:
+    """Looks whose reports are told in their order, as soon as all before them are."""
+
+    def __init__(self, looks: Sequence[_Look], tell: Callable[[TestReport], None], *, whole: bool) -> None:
+        self._looks, self._tell, self._whole = looks, tell, whole
+        self._count = 0
+
+    @property
+    def needed(self) -> Sequence[_Look]:
+        """All looks, or those up to the first that failed: what comes after can't matter."""
+        ends = (at + 1 for at, look in enumerate(self._looks) if look.failed and not self._whole)
+        return self._looks[: next(ends, len(self._looks))]
+
+    def tell(self) -> None:
+        """Tell what has become certain."""
+        for look in self.needed[self._count :]:
+            if look.report is None:
+                return
+            self._count += 1
+            self._tell(look.report)
