@@ -186,16 +186,17 @@ def test_the_order_changes_what_is_run_and_never_whether_a_program_passes(matrix
     assert asyncio.run(go("kill_rate")) == by_rate
 
 
-def test_a_test_that_stops_every_program_is_soon_the_first():
+@pytest.mark.parametrize(("settings", "runs"), [({"order": "kill_rate"}, 6 + 29), ({}, 6 * 30)])
+def test_a_test_that_stops_every_program_is_soon_the_first_if_that_is_wanted(settings, runs):
     sandbox = killed_by([{5}] * 30)
 
     async def go():
-        judge = Judge(sandbox, order="kill_rate")
+        judge = Judge(sandbox, **settings)
         for k in range(30):
             await judge.hidden(problem(hidden=6), str(k))
 
     asyncio.run(go())
-    assert len(sandbox.runs) == 6 + 29
+    assert len(sandbox.runs) == runs
 
 
 def test_of_equals_the_earlier_test_is_first_and_failures_of_the_judge_count_for_nothing():

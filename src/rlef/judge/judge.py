@@ -30,8 +30,8 @@ __all__ = ["TRIES", "Disagreement", "Judge", "Judging", "Runner"]
 
 _KEEP = {"public": 8192, "hidden": 512}
 """Most characters of a program's output kept in a report; hidden ones feed no message."""
-_IN_FLIGHT = 4
-"""Programs in flight for each slot: enough to keep the slots busy while verdicts are worked out."""
+_IN_FLIGHT, _IN_FLIGHT_A_SLOT = 256, 8
+"""Most programs that are worked on, as many as a sandbox takes."""
 
 Kind = Literal["public", "hidden"]
 
@@ -120,7 +120,8 @@ class Judge:
         self.sandbox = sandbox
         self._size = cache
         self._kills = KillHistory() if order == "kill_rate" else None
-        self._in_flight = asyncio.Semaphore(in_flight or _IN_FLIGHT * getattr(sandbox, "slots", 16))
+        most = max(_IN_FLIGHT, _IN_FLIGHT_A_SLOT * getattr(sandbox, "slots", 0))
+        self._in_flight = asyncio.Semaphore(in_flight or most)
         self._tested: OrderedDict[Hashable, _Tested] = OrderedDict()
         self._running: dict[Hashable, _Work] = {}
 

@@ -37,11 +37,17 @@ class Alone:
     def __init__(self, slots: Iterable[Slot], places: Sequence[Place], waiting: Sequence[Job]) -> None:
         self._slots, self._places, self._waiting = slots, places, waiting
         self._in_a_row = 0
+        self._job: Job | None = None
+        """The job that was alone last."""
+        self._held = False
+        """True if runs may be waiting for `to_resume`."""
 
     @property
     def running(self) -> bool:
         """True while a job is alone."""
-        return any(slot.job and slot.job.alone for slot in self._slots)
+        if self._job and not any(slot.job is self._job for slot in self._slots):
+            self._job = None
+        return self._job is not None
 
     def may_start(self, job: Job) -> bool:
         """True if ``job``, the next, can start now as far as others are concerned."""
@@ -56,10 +62,16 @@ class Alone:
     def started(self, job: Job) -> None:
         """To be told of each job that starts."""
         self._in_a_row = self._in_a_row + 1 if job.alone else 0
+        self._job = job if job.alone else self._job
+
+    def holds(self, job: Job) -> bool:
+        """True if ``job``, which is under way, gets no further tests for now."""
+        held = not job.alone and self._holding
+        self._held = self._held or held
+        return held
 
     @property
-    def holding(self) -> bool:
-        """True if runs under way get no further tests."""
+    def _holding(self) -> bool:
         if self.running:
             return True
         due = bool(self._waiting) and self._waiting[0].alone and self._in_a_row < _IN_A_ROW
@@ -67,8 +79,9 @@ class Alone:
 
     def to_resume(self) -> list[Slot]:
         """Slots whose runs have waited and are to go on now."""
-        paused = [slot for slot in self._slots if slot.paused]
-        if not paused or self.holding:
+        if not self._held or self._holding:
             return []
-        self._in_a_row = 0
+        self._held = False
+        paused = [slot for slot in self._slots if slot.paused]
+        self._in_a_row = 0 if paused else self._in_a_row
         return paused

@@ -193,7 +193,7 @@ class Supervisor:
         assert job is not None
         job.deliver(result)
         if not last:
-            if job.alone or not self._alone.holding:
+            if not self._alone.holds(job):
                 slot.refill()
             return
         slot.end()
