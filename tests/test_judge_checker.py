@@ -11,7 +11,7 @@ import pytest
 from rlef.config import Episode
 from rlef.config import Sandbox as SandboxConfig
 from rlef.episode import prompts
-from rlef.errors import DataError, SandboxError, SandboxUnavailable
+from rlef.errors import DataError, SandboxError, SandboxUnavailable, UserError
 from rlef.judge import Judge, Verdict
 from rlef.judge.judge import TRIES
 from rlef.judge.scripted import ScriptedSandbox
@@ -312,6 +312,21 @@ def test_one_output_cannot_reach_the_judging_of_the_next(with_judge):
     assert report.passed
 
 
+def test_a_checker_may_import_what_it_brings(with_judge):
+    files = (CheckerFile(name="rules.py", text="def right(text):\n    return text == 'yes\\n'\n"),)
+    source = "import rules, sys\nsys.exit(not rules.right(open(sys.argv[2]).read()))"
+    checker = Checker(source=source, files=files)
+    problem = checked("", [("0", ""), ("1", "")], checker=checker)
+    report = with_judge(lambda judge: judge.public(problem, "print(['yes', 'no'][int(input())])"))
+    assert [test.verdict.value for test in report.tests] == ["accepted", "wrong_answer"]
+
+
+def test_a_checker_in_a_language_that_is_not_known_is_the_data_s_fault(with_judge):
+    problem = checked("", [("1", "1")], checker=Checker(source="x", language="klingon"))
+    with pytest.raises(UserError, match="klingon"):
+        with_judge(lambda judge: judge.public(problem, "print(1)"))
+
+
 # -- what the sandbox is asked for, and what reports show
 
 
@@ -340,13 +355,13 @@ def test_a_checker_in_another_language_gets_its_files_and_arguments():
     first, second = asked.pop("files")
     assert asked == {
         "language": "cpp",
-        "alone": False,
+        "beside": {"testlib.h": b"//"},
         "arguments": ("input.txt", "output.txt", "answer.txt"),
+        "alone": False,
     }
     given = "a\ud800".encode("utf-8", "surrogatepass")
-    own = {"testlib.h": b"//"}
-    assert first == {"input.txt": given, "output.txt": given, "answer.txt": b"b", **own}
-    assert second == {"input.txt": b"c", "output.txt": b"c", "answer.txt": b"d", **own}
+    assert first == {"input.txt": given, "output.txt": given, "answer.txt": b"b"}
+    assert second == {"input.txt": b"c", "output.txt": b"c", "answer.txt": b"d"}
     assert stage.runs[-1] == ("int main", b"") and stage.limits[-1].cpu_s == 10
     assert [test.checker_message for test in report.tests] == ["wrong answer 1st differs"] * 2
 

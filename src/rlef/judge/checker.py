@@ -36,6 +36,7 @@ _WRONG = {
 _PYTHON = """\
 import linecache, sys, traceback
 source = {source!r}
+sys.path.insert(0, "")
 linecache.cache["checker.py"] = (len(source), None, source.splitlines(True), "checker.py")
 try:
     exec(compile(source, "checker.py", "exec"), {{"__name__": "__main__", "__file__": "checker.py"}})
@@ -64,11 +65,13 @@ async def judgements(
 ) -> list[Judgement]:
     """What the checker makes of each output; ``judge_error`` where it or the sandbox failed."""
     found: list[Judgement] = []
-    files = [_files(checker, test, output) for test, output in zip(tests, outputs, strict=True)]
+    files = [_files(test, output) for test, output in zip(tests, outputs, strict=True)]
     limits, count = run_limits(checker.limits), len(files)
     python = checker.language == "python"
     source = _PYTHON.format(source=checker.source) if python else checker.source
     options: dict[str, Any] = {} if python else {"language": checker.language}
+    if checker.files:
+        options["beside"] = {file.name: _bytes(file.text) for file in checker.files}
 
     def start(done: int) -> AsyncGenerator[RunResult, None]:
         stdins = [b""] * (count - done)
@@ -83,10 +86,8 @@ async def judgements(
     return found[:count]
 
 
-def _files(checker: Checker, test: TestCase, output: bytes) -> dict[str, bytes]:
-    given = (_bytes(test.input), output, _bytes(test.output))
-    own = {file.name: _bytes(file.text) for file in checker.files}
-    return own | dict(zip(CHECKER_ARGUMENTS, given, strict=True))
+def _files(test: TestCase, output: bytes) -> dict[str, bytes]:
+    return dict(zip(CHECKER_ARGUMENTS, (_bytes(test.input), output, _bytes(test.output)), strict=True))
 
 
 def _judgement(run: RunResult) -> Judgement:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Protocol, overload
+from typing import Protocol
 
 from rlef.errors import SandboxError
 from rlef.problems.types import Limits
@@ -38,45 +38,24 @@ class Runner(Protocol):
         limits: RunLimits,
         *,
         language: str = ...,
-        alone: bool = ...,
+        beside: Mapping[str, bytes] | None = ...,
         files: Sequence[Mapping[str, bytes]] | None = ...,
         arguments: Sequence[str] = ...,
+        alone: bool = ...,
     ) -> AsyncGenerator[RunResult, None]:
         """Run ``source`` once for each input, in order.
 
-        ``alone``: while nothing else runs. ``files``: for each input, files in the program's
-        working directory. ``arguments``: of its command line. Yields one result per input, or
-        a single ``COMPILE_ERROR``. Raises ``SandboxError`` when the sandbox itself fails. A
-        caller that needs no more closes the generator.
+        ``beside``: files beside the source where it is compiled and run. ``files``: for each
+        input, files in the working directory. ``arguments``: of the command line. ``alone``:
+        while nothing else runs. Yields one result per input, or a single ``COMPILE_ERROR``.
+        Raises ``SandboxError`` when the sandbox itself fails. A caller that needs no more
+        closes the generator.
         """
         ...
 
 
 Start = Callable[[int], AsyncGenerator[RunResult, None]]
 """Starts a run at the n-th input."""
-
-
-class Inputs(Sequence[bytes]):
-    """Inputs that are made when they are asked for, so that waiting programs hold no copies."""
-
-    def __init__(self, count: int, make: Callable[[int], bytes]) -> None:
-        self._places, self._make = range(count), make
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @overload
-    def __getitem__(self, at: int) -> bytes: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Inputs: ...
-
-    def __getitem__(self, at: int | slice) -> bytes | Inputs:
-        if isinstance(at, int):
-            return self._make(self._places[at])
-        some = Inputs(0, self._make)
-        some._places = self._places[at]
-        return some
 
 
 def run_limits(limits: Limits) -> RunLimits:

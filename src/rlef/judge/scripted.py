@@ -35,14 +35,21 @@ class ScriptedSandbox:
         limits: RunLimits,
         *,
         language: str = "python",
-        alone: bool = False,
+        beside: Mapping[str, bytes] | None = None,
         files: Sequence[Mapping[str, bytes]] | None = None,
         arguments: Sequence[str] = (),
+        alone: bool = False,
     ) -> AsyncGenerator[RunResult, None]:
         """As a sandbox does: one result per input, or one ``COMPILE_ERROR``."""
         self.limits.append(limits)
         self.options.append(
-            {"language": language, "alone": alone, "files": files, "arguments": tuple(arguments)}
+            {
+                "language": language,
+                "beside": beside,
+                "files": files,
+                "arguments": tuple(arguments),
+                "alone": alone,
+            }
         )
         try:
             for stdin in stdins:

@@ -23,6 +23,7 @@ from rlef.judge.schedule import portions
 from rlef.judge.types import TestReport, Verdict
 from rlef.judge.verdict import judge_error, report_of
 from rlef.problems.types import Problem, TestCase
+from rlef.sandbox.inputs import Inputs
 from rlef.sandbox.types import RunResult, Status
 
 
@@ -129,8 +130,8 @@ class Trial:
             source = call.with_driver(code, call.entry_name(self._problem))
             for test in tests:
                 call.check_arguments(test.input, self._problem.id)
-            return source, runs.Inputs(len(tests), lambda at: call.stdin(code, tests[at].input))
-        return code, runs.Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
+            return source, Inputs(len(tests), lambda at: call.stdin(code, tests[at].input))
+        return code, Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
 
     def _take(self, look: _Look, run: RunResult, *, alone: bool) -> None:
         look.run = runs.decided_alone(run) if alone else run

@@ -11,13 +11,15 @@ import asyncio
 import os
 import queue
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
 
 import rlef.config
-from rlef.errors import SandboxError, SandboxUnavailable
+from rlef.errors import SandboxError, SandboxUnavailable, UserError
 from rlef.sandbox import bundle, cgroups
 from rlef.sandbox.doctor import unavailable
+from rlef.sandbox.inputs import Inputs
 from rlef.sandbox.job import Delivery, Job
 from rlef.sandbox.profile import PYTHON_FILES
 from rlef.sandbox.supervisor import BootError, Supervisor
@@ -68,12 +70,16 @@ class Sandbox:
         stdins: Sequence[bytes],
         limits: RunLimits,
         *,
+        language: str = "python",
+        beside: Mapping[str, bytes] | None = None,
         files: Sequence[Mapping[str, bytes]] | None = None,
         arguments: Sequence[str] = (),
         collect: Mapping[str, int] | None = None,
         alone: bool = False,
     ) -> AsyncGenerator[RunResult, None]:
         """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
+
+        ``beside`` are files that lie beside the source, where it is run.
 
         With ``files`` (one mapping of name to content for each of ``stdins``) the program
         finds them in its working directory, may write there, and gets ``arguments`` as
@@ -85,8 +91,23 @@ class Sandbox:
 
         A program that does not compile yields one COMPILE_ERROR result and no more. Closing
         the iterator early stops the program and frees the slot. Raises ``SandboxError`` if
-        the sandbox failed; the slot is replaced, so a retry is worth while.
+        the sandbox failed; the slot is replaced, so a retry is worth while. Raises
+        ``UserError`` for a language that is not known.
         """
+        if language != "python":
+            raise UserError(f"no language {language!r}; there is python")
+        if beside:
+            files = [{**beside, **some} for some in files or [{}] * len(stdins)]
+        job = _job(source, stdins, limits)
+        job.alone = alone
+        if files is not None:
+            _add_files(job, files, arguments, collect or {})
+        async with aclosing(self._results(job)) as results:
+            async for result in results:
+                yield result if files is None else replace(result, files=bundle.outward(result.outward))
+
+    async def _results(self, job: Job) -> AsyncGenerator[RunResult, None]:
+        """The results of a job, as they arrive, once there is room for it; closing drops it."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         room = await _Room.taken(self._room)
@@ -100,23 +121,20 @@ class Sandbox:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(take, item)
 
-        over, job = False, None
+        job.deliver = deliver
+        self._supervisor.submit(job)
+        over = False
         try:
-            job = _job(source, stdins, limits, deliver)
-            job.alone = alone
-            if files is not None:
-                _add_files(job, files, arguments, collect or {})
-            self._supervisor.submit(job)
             while not over:
                 item = await arrived.get()
                 over = not isinstance(item, RunResult)
                 if isinstance(item, RunResult):
-                    yield item if files is None else replace(item, files=bundle.outward(item.outward))
+                    yield item
                 elif item is not None:
                     raise item
         finally:
             room.leave()
-            if job and not over:
+            if not over:
                 self._supervisor.cancel(job)
 
     async def close(self) -> None:
@@ -149,7 +167,9 @@ def run_once(
     try:
         supervisor.opened.result()
         arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        supervisor.submit(_job(source, [stdin], limits or RunLimits(), arrived.put))
+        job = _job(source, [stdin], limits or RunLimits())
+        job.deliver = arrived.put
+        supervisor.submit(job)
         result = arrived.get()
     except (BootError, OSError) as error:
         raise _explain(error) from None
@@ -184,14 +204,15 @@ def _add_files(
     if len(files) != len(job.stdins):
         raise ValueError(f"{len(files)} mappings of files for {len(job.stdins)} inputs")
     job.profile = PYTHON_FILES
-    job.inward = [bundle.inward(some, arguments, collect) for some in files]
+    bundle.check_names(collect, *files)
+    job.inward = Inputs(len(files), lambda at: bundle.inward(files[at], arguments, collect))
     job.outward_bytes = bundle.most(collect)
 
 
-def _job(source: str, stdins: Sequence[bytes], limits: RunLimits, deliver: object) -> Job:
+def _job(source: str, stdins: Sequence[bytes], limits: RunLimits) -> Job:
     if not stdins:
         raise ValueError("a run needs at least one input")
-    return Job(source.encode("utf-8", "surrogatepass"), stdins, limits, deliver)  # type: ignore[arg-type]
+    return Job(source.encode("utf-8", "surrogatepass"), stdins, limits, lambda item: None)
 
 
 def _cpus(config: rlef.config.Sandbox) -> list[int]:
