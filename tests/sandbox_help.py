@@ -11,7 +11,8 @@ import pytest
 
 import rlef.config
 from rlef.errors import SandboxUnavailable
-from rlef.sandbox import RunLimits, RunResult, Sandbox, probe
+from rlef.sandbox import RunLimits, RunResult, Sandbox, languages, probe
+from rlef.sandbox.languages.tools import tool
 
 SUM = "import sys\nprint(sum(map(int, sys.stdin.read().split())))"
 
@@ -37,18 +38,22 @@ class Bench:
             self.loop.close()
             raise
 
-    def all(self, source: str, stdins: list[bytes], **limits: float) -> list[RunResult]:
+    def all(
+        self, source: str, stdins: list[bytes], language: str = "python", **limits: float
+    ) -> list[RunResult]:
         async def collect() -> list[RunResult]:
-            return [r async for r in self.sandbox.run(source, stdins, RunLimits(**limits))]  # type: ignore[arg-type]
+            run = self.sandbox.run(source, stdins, RunLimits(**limits), language=language)  # type: ignore[arg-type]
+            return [r async for r in run]
 
         return self.loop.run_until_complete(collect())
 
-    def one(self, source: str, stdin: bytes = b"", **limits: float) -> RunResult:
-        (result,) = self.all(source, [stdin], **limits)
+    def one(self, source: str, stdin: bytes = b"", language: str = "python", **limits: float) -> RunResult:
+        (result,) = self.all(source, [stdin], language, **limits)
         return result
 
     def close(self) -> None:
         self.loop.run_until_complete(self.sandbox.close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
 
@@ -59,6 +64,14 @@ def opened(slots: int = 1) -> Iterator[Bench]:
         yield bench
     finally:
         bench.close()
+
+
+def needs(language: str) -> None:
+    """Skip where a language is not installed."""
+    try:
+        tool(languages.find(language))
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
 
 
 def descendants(pid: int) -> list[int]:

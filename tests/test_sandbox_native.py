@@ -105,5 +105,5 @@ def test_a_cache_that_others_may_write_to_is_not_used(
 def test_the_c_part_compiles_without_a_warning() -> None:
     if native.reason():
         pytest.skip(native.reason())
-    command = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", str(native._SOURCE)]
+    command = ["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *map(str, native._SOURCES)]
     subprocess.run(command, check=True)

@@ -48,6 +48,13 @@ class Sandbox(Record):
     """Programs run at a time; 0 means one for each CPU."""
     recycle: int = Field(default=1000, ge=1)
     """Programs that a slot runs before it is replaced by a fresh one."""
+    python: str = ""
+    """Path of the interpreter for Python programs, 3.11 or later; empty for the one that runs rlef."""
+    preload: tuple[str, ...] = ()
+    """Modules outside the library that programs may import, loaded once for all of them: numpy.
+    They are trusted: importing them happens before the jail closes."""
+    import_path: tuple[str, ...] = ()
+    """Directories to find them in; empty for the installed packages of the interpreter."""
 
 
 class Episode(Record):

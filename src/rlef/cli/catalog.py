@@ -17,6 +17,7 @@ from rlef.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from rlef.problems.types import Problem
+    from rlef.sandbox.languages.survey import Found
 
 DataName = Annotated[str, typer.Argument(help="Data set name or JSONL file.")]
 Split = Annotated[str, typer.Option("--split", help="train, valid or test.")]
@@ -213,12 +214,23 @@ def doctor(as_json: AsJson = False) -> int:
     from rlef.sandbox import probe
 
     found = probe()
+    spoken = _languages() if found.rung else []
     if as_json:
-        typer.echo(json.dumps(found.to_json()))
+        typer.echo(json.dumps({**found.to_json(), "languages": [asdict(one) for one in spoken]}))
         return 0 if found.rung else 2
     for layer in found.layers:
         typer.echo(f"{'yes' if layer.available else 'no':5}{layer.name}")
         if not layer.available:
             typer.echo(f"     why: {layer.reason}\n     get it: {layer.step}")
+    for one in spoken:
+        typer.echo(f"{'yes' if one.works else 'no':5}{one.name:12}{one.version}".rstrip())
+        if not one.works:
+            typer.echo(f"     why: {one.reason}")
     typer.echo(f"\nisolation here: {found.rung or 'none: programs are not run'}")
     return 0 if found.rung else 2
+
+
+def _languages() -> list[Found]:
+    from rlef.sandbox.languages.survey import survey
+
+    return survey(Config().sandbox)

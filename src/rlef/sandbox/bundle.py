@@ -39,11 +39,12 @@ def outward(data: bytes) -> dict[str, bytes]:
     """The files of a bundle that came back. Raises ``SandboxError`` if it is torn."""
     if not data:
         return {}  # the program never got so far
-    head, _, rest = data.partition(b"\n")
+    end = data.find(b"\n")
     found = {}
     try:
-        for name, size in json.loads(head):
-            found[name], rest = rest[:size], rest[size:]
+        at = end + 1
+        for name, size in json.loads(data[: max(end, 0)]):
+            found[name], at = data[at : at + size], at + size
             if len(found[name]) != size:
                 raise ValueError("a file is cut off")
     except (ValueError, TypeError) as error:

@@ -125,7 +125,8 @@ def canaries_for(profile: Profile) -> tuple[Canary, ...]:
 
 
 def _attacks(profile: Profile) -> Canary:
-    shown = {inside.split("/")[1] for _, inside in profile.visible}
+    paths = [*(inside for _, inside in profile.visible), *profile.import_paths]
+    shown = {path.split("/")[1] for path in paths}
     if profile.work_bytes:
         shown.add("work")
     lines = _ATTACKS.splitlines(keepends=True)

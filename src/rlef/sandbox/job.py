@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from rlef.errors import SandboxError
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.types import RunLimits, RunResult
 from rlef.sandbox.zygote.protocol import Mode
@@ -21,12 +23,14 @@ class Job:
     source: bytes
     stdins: Sequence[bytes]
     limits: RunLimits
-    deliver: Callable[[Delivery], None]
+    deliver: Callable[[Delivery], None] = lambda item: None
     profile: Profile = PYTHON
     mode: Mode | None = None
     """None for a Python program; where it is compiled is then decided by its length."""
     executable: int = -1
     """Descriptor of what mode EXEC executes, unless the command names a path. Not closed."""
+    reserved_bytes: int = 0
+    """Address space that the program's interpreter reserves without using it."""
     inward: Sequence[bytes] | None = None
     """For each test, what goes in beside stdin; see ``zygote.protocol``."""
     outward_bytes: int = 0
@@ -38,6 +42,17 @@ class Job:
     received: int = 0
     outputs: deque[tuple[int, ...]] = field(default_factory=deque)
     """stdout and stderr of each test under way, and what comes back besides."""
+
+
+def first_result(submit: Callable[[Job], None], job: Job) -> RunResult:
+    """Submit a job and wait for its first result. Raises what ended the job without one."""
+    arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+    job.deliver = arrived.put
+    submit(job)
+    item = arrived.get()
+    if isinstance(item, RunResult):
+        return item
+    raise item or SandboxError("the run ended without a result")
 
 
 def wall_limit(limits: RunLimits) -> float:

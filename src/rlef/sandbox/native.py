@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("zygote") / "hot.c"
+_SOURCES = tuple(Path(__file__).with_name("zygote") / name for name in ("hot.c", "spawn.c"))
 _FLAGS = ("-O2", "-shared", "-fPIC")
 _COMPILERS = ("cc", "gcc", "clang", "g++")
 _PATIENCE_S = 60.0
@@ -35,8 +35,8 @@ def _built() -> tuple[str, str]:
     compiler = next((path for name in _COMPILERS if (path := shutil.which(name))), None)
     if compiler is None:
         return "", "there is no C compiler"
-    source = _SOURCE.read_bytes()
-    key = hashlib.sha256(b"\0".join((source, compiler.encode(), " ".join(_FLAGS).encode()))).hexdigest()
+    sources = [source.read_bytes() for source in _SOURCES]
+    key = hashlib.sha256(b"\0".join((*sources, compiler.encode(), " ".join(_FLAGS).encode()))).hexdigest()
     try:
         folder = _folder()
         target = folder / f"hot-{key[:32]}.so"
@@ -61,7 +61,7 @@ def _folder() -> Path:
 def _compile(compiler: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         built = Path(scratch, "hot.so")
-        command = [compiler, *_FLAGS, "-x", "c", "-o", str(built), str(_SOURCE)]
+        command = [compiler, *_FLAGS, "-x", "c", "-o", str(built), *map(str, _SOURCES)]
         subprocess.run(
             command, check=True, capture_output=True, timeout=_PATIENCE_S, stdin=subprocess.DEVNULL
         )

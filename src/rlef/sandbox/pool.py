@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
 
 import rlef.config
-from rlef.errors import SandboxError, SandboxUnavailable, UserError
-from rlef.sandbox import bundle, cgroups
+from rlef.errors import SandboxError, SandboxUnavailable
+from rlef.sandbox import bundle, cgroups, languages
 from rlef.sandbox.doctor import unavailable
 from rlef.sandbox.inputs import Inputs
-from rlef.sandbox.job import Delivery, Job
+from rlef.sandbox.interpreter import home_profile
+from rlef.sandbox.job import Delivery, Job, first_result
+from rlef.sandbox.languages.workshop import Program, Workshop
 from rlef.sandbox.profile import PYTHON_FILES
 from rlef.sandbox.supervisor import BootError, Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
@@ -33,12 +35,13 @@ them for as long as the event loop stands still."""
 class Sandbox:
     """A pool of slots. Any task of one event loop may use it; programs wait for a free slot.
 
-    A bounded number of them wait with their inputs at hand. Further calls of ``run`` wait with
-    nothing but what their callers hold.
+    A bounded number of them wait in the slots' queue. Further calls of ``run`` wait with nothing
+    but what their callers hold.
     """
 
     def __init__(self, supervisor: Supervisor, slots: int) -> None:
         self._supervisor = supervisor
+        self._workshop = Workshop(supervisor, slots)
         self.rung: Rung = supervisor.rung
         """The isolation that every result of this sandbox was made under."""
         self.slots = slots
@@ -79,7 +82,9 @@ class Sandbox:
     ) -> AsyncGenerator[RunResult, None]:
         """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
 
-        ``beside`` are files that lie beside the source, where it is run.
+        ``language`` is a name that ``rlef.sandbox.languages`` knows; a program that must be
+        compiled is compiled first, in a slot of its own kind, and once. ``beside`` are files
+        that lie beside the source, where it is compiled or run: headers, modules.
 
         With ``files`` (one mapping of name to content for each of ``stdins``) the program
         finds them in its working directory, may write there, and gets ``arguments`` as
@@ -92,29 +97,74 @@ class Sandbox:
         A program that does not compile yields one COMPILE_ERROR result and no more. Closing
         the iterator early stops the program and frees the slot. Raises ``SandboxError`` if
         the sandbox failed; the slot is replaced, so a retry is worth while. Raises
-        ``UserError`` for a language that is not known.
+        ``UserError`` for a language that is not known, ``SandboxUnavailable`` for one that is
+        not installed.
         """
-        if language != "python":
-            raise UserError(f"no language {language!r}; there is python")
-        if beside:
-            files = [{**beside, **some} for some in files or [{}] * len(stdins)]
-        job = _job(source, stdins, limits)
-        job.alone = alone
-        if files is not None:
-            _add_files(job, files, arguments, collect or {})
-        async with aclosing(self._results(job)) as results:
-            async for result in results:
-                yield result if files is None else replace(result, files=bundle.outward(result.outward))
+        if files is not None and len(files) != len(stdins):
+            raise ValueError(f"{len(files)} mappings of files for {len(stdins)} inputs")
+        tongue = languages.find(language)
+        text = _encoded(source, stdins)
+        if tongue is languages.PYTHON:
+            job = _python_job(text, stdins, limits, beside, files, arguments, collect)
+            job.alone = alone
+            runs = self._results(job)
+        else:
+            runs = self._run_foreign(tongue, text, stdins, limits, beside, files, arguments, collect, alone)
+        async with aclosing(runs):
+            async for result in runs:
+                yield result
 
-    async def _results(self, job: Job) -> AsyncGenerator[RunResult, None]:
-        """The results of a job, as they arrive, once there is room for it; closing drops it."""
+    async def _run_foreign(
+        self,
+        language: languages.Language,
+        source: bytes,
+        stdins: Sequence[bytes],
+        limits: RunLimits,
+        beside: Mapping[str, bytes] | None,
+        files: Sequence[Mapping[str, bytes]] | None,
+        arguments: Sequence[str],
+        collect: Mapping[str, int] | None,
+        alone: bool,
+    ) -> AsyncGenerator[RunResult, None]:
+        """``run`` for a language that is not the slots' own."""
+        room = await _Room.taken(self._room)
+        try:
+            program = await self._prepared(language, source, beside)
+        except BaseException:
+            room.leave()
+            raise
+        if isinstance(program, RunResult):
+            room.leave()
+            yield program
+            return
+        try:
+            # The first test apart, if a failure of it may mean that the source does not parse.
+            first = 1 if language.check else len(stdins)
+            for portion in [slice(first), slice(first, None)][: 1 + (first < len(stdins))]:
+                some = None if files is None else files[portion]
+                job = program.job(stdins[portion], limits, files=some, arguments=arguments, collect=collect)
+                job.alone = alone
+                async with aclosing(self._results(job, None if portion.start else room)) as results:
+                    async for result in results:
+                        if not portion.start and (refusal := await self._refusal(program, result)):
+                            yield refusal
+                            return
+                        yield result
+        finally:
+            room.leave()
+            # Behind whatever the job still has waiting in the supervisor's queue.
+            if not self._supervisor.post(program.close):
+                program.close()
+
+    async def _results(self, job: Job, room: _Room | None = None) -> AsyncGenerator[RunResult, None]:
+        """The results of a job, as they arrive, once there is room for it; closing drops the job."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-        room = await _Room.taken(self._room)
+        held = room or await _Room.taken(self._room)
 
         def take(item: Delivery) -> None:
             if not isinstance(item, RunResult):
-                room.leave()  # whether or not the caller has read everything: it may wait for other runs
+                held.leave()  # whether or not the caller has read everything: it may wait for other runs
             arrived.put_nowait(item)
 
         def deliver(item: Delivery) -> None:
@@ -129,17 +179,35 @@ class Sandbox:
                 item = await arrived.get()
                 over = not isinstance(item, RunResult)
                 if isinstance(item, RunResult):
-                    yield item
+                    yield item if job.inward is None else replace(item, files=bundle.outward(item.outward))
                 elif item is not None:
                     raise item
         finally:
-            room.leave()
+            held.leave()
             if not over:
                 self._supervisor.cancel(job)
+
+    async def _prepared(
+        self, language: languages.Language, source: bytes, beside: Mapping[str, bytes] | None
+    ) -> Program | RunResult:
+        future = self._workshop.prepare(language, source, beside)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(_let_go)
+            raise
+
+    async def _refusal(self, program: Program, first: RunResult) -> RunResult | None:
+        """The compile error that the first test's failure was, if it was one."""
+        if not program.may_be_refused(first):
+            return None
+        async with aclosing(self._results(program.check_job())) as results:
+            return program.refusal(await anext(results))
 
     async def close(self) -> None:
         """Kill every slot. Runs in flight raise ``SandboxError``. Safe to call twice."""
         await _close(self._supervisor)
+        await asyncio.to_thread(self._workshop.close)
 
     async def __aenter__(self) -> Sandbox:
         return self
@@ -148,37 +216,6 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def run_once(
-    source: str,
-    stdin: bytes = b"",
-    limits: RunLimits | None = None,
-    config: rlef.config.Sandbox | None = None,
-) -> RunResult:
-    """Run one program on one input in a slot of its own, without an event loop.
-
-    For scripts: the slot costs a tenth of a second. Raises ``SandboxUnavailable`` and
-    ``SandboxError``.
-    """
-    config = (config or rlef.config.Sandbox()).model_copy(update={"slots": 1})
-    supervisor = _supervisor(config)
-    supervisor.start()
-    try:
-        supervisor.opened.result()
-        arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        job = _job(source, [stdin], limits or RunLimits())
-        job.deliver = arrived.put
-        supervisor.submit(job)
-        result = arrived.get()
-    except (BootError, OSError) as error:
-        raise _explain(error) from None
-    finally:
-        supervisor.close()
-        supervisor.join()
-    if isinstance(result, RunResult):
-        return result
-    raise result or SandboxError("the run ended without a result")
 
 
 class _Room:
@@ -198,21 +235,86 @@ class _Room:
         self._semaphore = None
 
 
-def _add_files(
-    job: Job, files: Sequence[Mapping[str, bytes]], arguments: Sequence[str], collect: Mapping[str, int]
-) -> None:
-    if len(files) != len(job.stdins):
-        raise ValueError(f"{len(files)} mappings of files for {len(job.stdins)} inputs")
-    job.profile = PYTHON_FILES
-    bundle.check_names(collect, *files)
-    job.inward = Inputs(len(files), lambda at: bundle.inward(files[at], arguments, collect))
-    job.outward_bytes = bundle.most(collect)
+def run_once(
+    source: str,
+    stdin: bytes = b"",
+    limits: RunLimits | None = None,
+    config: rlef.config.Sandbox | None = None,
+    *,
+    language: str = "python",
+) -> RunResult:
+    """Run one program on one input in a slot of its own, without an event loop.
+
+    For scripts: the slot costs a tenth of a second. Raises what ``Sandbox.run`` raises.
+    """
+    config = (config or rlef.config.Sandbox()).model_copy(update={"slots": 1})
+    tongue = languages.find(language)
+    supervisor = _supervisor(config)
+    workshop = Workshop(supervisor, 1)
+    supervisor.start()
+    try:
+        supervisor.opened.result()
+        return _run_once(
+            supervisor, workshop, tongue, _encoded(source, [stdin]), stdin, limits or RunLimits()
+        )
+    except (BootError, OSError) as error:
+        raise _explain(error) from None
+    finally:
+        supervisor.close()
+        supervisor.join()
+        workshop.close()
 
 
-def _job(source: str, stdins: Sequence[bytes], limits: RunLimits) -> Job:
+def _run_once(
+    supervisor: Supervisor,
+    workshop: Workshop,
+    language: languages.Language,
+    source: bytes,
+    stdin: bytes,
+    limits: RunLimits,
+) -> RunResult:
+    if language is languages.PYTHON:
+        return first_result(supervisor.submit, Job(source, [stdin], limits))
+    program = workshop.prepare(language, source).result()
+    if isinstance(program, RunResult):
+        return program
+    result = first_result(supervisor.submit, program.job([stdin], limits))
+    if program.may_be_refused(result):
+        checked = first_result(supervisor.submit, program.check_job())
+        result = program.refusal(checked) or result
+    program.close()
+    return result
+
+
+def _python_job(
+    source: bytes,
+    stdins: Sequence[bytes],
+    limits: RunLimits,
+    beside: Mapping[str, bytes] | None,
+    files: Sequence[Mapping[str, bytes]] | None,
+    arguments: Sequence[str],
+    collect: Mapping[str, int] | None,
+) -> Job:
+    job = Job(source, stdins, limits)
+    if files is not None or beside:
+        each = files if files is not None else [{}] * len(stdins)
+        own, wanted = beside or {}, collect or {}
+        job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(wanted)
+        bundle.check_names(own, wanted, *each)
+        job.inward = Inputs(len(each), lambda at: bundle.inward({**own, **each[at]}, arguments, wanted))
+    return job
+
+
+def _encoded(source: str, stdins: Sequence[bytes]) -> bytes:
     if not stdins:
         raise ValueError("a run needs at least one input")
-    return Job(source.encode("utf-8", "surrogatepass"), stdins, limits, lambda item: None)
+    return source.encode("utf-8", "surrogatepass")
+
+
+def _let_go(future: Future[Program | RunResult]) -> None:
+    """Close a program that was made for someone who no longer wants it."""
+    if not future.cancelled() and not future.exception() and isinstance(made := future.result(), Program):
+        made.close()
 
 
 def _cpus(config: rlef.config.Sandbox) -> list[int]:
@@ -221,13 +323,13 @@ def _cpus(config: rlef.config.Sandbox) -> list[int]:
 
 
 def _supervisor(config: rlef.config.Sandbox) -> Supervisor:
-    places = cgroups.find()
+    places, home = cgroups.find(), home_profile(config)
     if isinstance(places, str):
         if config.floor == Rung.L3:
             raise unavailable({"memory and pids cgroup": places})
-        return Supervisor(_cpus(config), recycle=config.recycle, places=None)
+        return Supervisor(_cpus(config), recycle=config.recycle, places=None, home=home)
     cgroups.sweep(places)
-    return Supervisor(_cpus(config), recycle=config.recycle, places=places)
+    return Supervisor(_cpus(config), recycle=config.recycle, places=places, home=home)
 
 
 def _explain(error: Exception) -> Exception:

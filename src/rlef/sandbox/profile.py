@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,20 @@ class Profile:
     processes: bool = False
     """Grant further processes: for compilers. CPU limits then hold for each process."""
 
+    def like(self, other: Profile) -> Profile:
+        """``other``, its Python being this one's if it is a profile for Python programs."""
+        if other.execute or other.interpreter or other.preload:
+            return other
+        return replace(
+            other, interpreter=self.interpreter, preload=self.preload, import_paths=self.import_paths
+        )
+
 
 PYTHON = Profile(name="python")
 """Python programs on stdin and stdout, and calls of Python functions."""
 WORK_BYTES = 64 * 2**20
 PYTHON_FILES = Profile(name="python with files", work_bytes=WORK_BYTES)
 """Python programs that read and write files in their working directory."""
+PROGRAM = Profile(name="programs", execute=True)
+"""Compiled programs: they need nothing of the host."""
+PROGRAM_FILES = Profile(name="programs with files", execute=True, work_bytes=WORK_BYTES)

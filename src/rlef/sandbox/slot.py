@@ -38,6 +38,7 @@ _EMPTY_SOURCE = 250
 """Bytes of source that take as long to compile as getting the compiler going."""
 _BIG_STACK = 256 * 2**20
 """Address space on top of the limit, so that a program may reserve a big thread stack."""
+_THREAD_NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 _numbers = itertools.count(1)
 
 
@@ -120,6 +121,7 @@ class Slot:
             "probing": probing,
             "native": self._library,
             "visible": profile.visible,
+            "import_paths": profile.import_paths,
             "work_bytes": profile.work_bytes,
             "grants": [name for name, granted in grants.items() if granted],
         }
@@ -132,6 +134,8 @@ class Slot:
         command = [binary, "-P", "-s", "-S", "-B", str(_MAIN), *words]
         # Symbols bound at the start need not be looked up, and their pages copied, in every test.
         environment = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}
+        if profile.preload:  # numerical libraries start a thread for each core, at import
+            environment |= dict.fromkeys(_THREAD_NUMBERS, "1")
         if libraries := os.environ.get("LD_LIBRARY_PATH"):
             environment["LD_LIBRARY_PATH"] = libraries
         return subprocess.Popen(
@@ -196,7 +200,7 @@ class Slot:
             count,
             int(limits.cpu_s * 1e9),
             int(wall_limit(limits) * 1e9),
-            self._base[0] + factor * limits.memory_bytes + _BIG_STACK,
+            self._base[0] + factor * limits.memory_bytes + _BIG_STACK + job.reserved_bytes,
             max(file_limit(limits), job.outward_bytes),
             mode,
             heads,
@@ -270,7 +274,7 @@ class Slot:
         if run != self._run or job is None or not job.outputs:
             return None
         if kind == Kind.FAILED and stage != Stage.COMPILING:
-            raise SandboxError(f"a slot failed in a run: {self.log() or 'no message'}")
+            raise SandboxError(f"a slot failed in a run: {self.log() or _unstarted(job, status)}")
         out, err, *back = files = job.outputs.popleft()
         job.received += 1
         try:
@@ -289,11 +293,15 @@ class Slot:
             stdout=stdout,
             stderr=stderr,
             stderr_size=stderr_size,
-            out_of_memory=bool(self.group and os.WIFSIGNALED(status) and self.group.killed()),
+            out_of_memory=bool(self.group and status and self.group.killed()),
         )
         self.deadline = time.monotonic() + 10 * wall_limit(job.limits) + _BOOT_S
         last = stage != Stage.RUNNING or job.received == len(job.stdins)
-        result = classify(ending, job.limits, self.rung, self._base[1])
+        base = self._base[1]
+        if job.mode is Mode.EXEC:
+            # Its peak counts from that of the process that became it, and it needs none of that.
+            base = max(0, base - job.limits.memory_bytes)
+        result = classify(ending, job.limits, self.rung, base)
         return (replace(result, outward=outward) if outward else result), last
 
     def end(self) -> None:
@@ -332,3 +340,9 @@ class Slot:
         if self.group:
             with contextlib.suppress(OSError):
                 self.group.remove()
+
+
+def _unstarted(job: Job, status: int) -> str:
+    if job.mode is Mode.EXEC and os.WIFEXITED(status):
+        return f"the command can't be executed ({os.strerror(os.WEXITSTATUS(status))})"
+    return "no message"

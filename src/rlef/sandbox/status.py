@@ -1,18 +1,34 @@
 """From what the kernel says about a process's end to a ``RunResult``. Pure functions.
 
-Nothing that the program says decides between success and failure. Its stderr is read in one
-case only: to call a failure of its own (exit code not 0) a memory limit.
+Nothing that the program says decides between success and failure. Its stderr is read in two
+cases only: to call a failure of its own a memory limit, and a crash that was an ``abort()`` by its
+name. For a program is pid 1 of its namespace, and the signal that it sends itself does not
+reach it; the C library then crashes on purpose.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from dataclasses import dataclass
 
 from rlef.errors import SandboxError
 from rlef.sandbox.types import Rung, RunLimits, RunResult, Status
 from rlef.sandbox.zygote.protocol import Reason, Stage
+
+_ABORTED = re.compile(
+    rb"^terminate called |: Assertion `.*' failed\.$|^\*\*\* .* detected \*\*\*|^FATAL ERROR: "
+    rb"|^(free|malloc|realloc|munmap_chunk|corrupted|double free)\b.*(invalid|corrupt|mismatch|unaligned)",
+    re.MULTILINE,
+)
+"""What libraries print before ``abort()``."""
+_NO_MEMORY = re.compile(
+    rb"(^[\w.]*MemoryError\b.*|^  what\(\):  std::bad_alloc)\s*\Z"
+    rb"|^FATAL ERROR: .*JavaScript heap out of memory",
+    re.MULTILINE,
+)
+"""What interpreters and libraries print when they were refused memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +63,8 @@ def classify(ending: Ending, limits: RunLimits, rung: Rung, base_bytes: int) -> 
     killed = os.WIFSIGNALED(ending.wait_status)
     number = os.WTERMSIG(ending.wait_status) if killed else 0
     status = _status(ending, limits, base_bytes, number)
+    if number == signal.SIGSEGV and _ABORTED.search(ending.stderr):
+        number = int(signal.SIGABRT)
     if status is Status.COMPILE_ERROR and not stderr:
         stderr = _compiler_stopped(ending, number).encode()
     return RunResult(
@@ -73,10 +91,10 @@ def _status(ending: Ending, limits: RunLimits, base_bytes: int, number: int) -> 
         raise SandboxError("a test process was killed from outside")
     if ending.stage is not Stage.RUNNING:
         return Status.COMPILE_ERROR
-    failed = not number and ending.wait_status != 0
+    failed = ending.wait_status != 0
     over_output = len(ending.stdout) > limits.output_bytes or ending.stderr_size >= file_limit(limits)
     for holds, status in (
-        (over_memory or (failed and _says_memory_error(ending.stderr)), Status.MEMORY_LIMIT),
+        (over_memory or (failed and bool(_NO_MEMORY.search(ending.stderr))), Status.MEMORY_LIMIT),
         (over_output, Status.OUTPUT_LIMIT),
         (over_cpu, Status.CPU_LIMIT),
         (ending.reason is Reason.IDLE, Status.IDLE_LIMIT),
@@ -85,11 +103,6 @@ def _status(ending: Ending, limits: RunLimits, base_bytes: int, number: int) -> 
         if holds:
             return status
     return Status.EXITED
-
-
-def _says_memory_error(stderr: bytes) -> bool:
-    last = stderr.rstrip().rpartition(b"\n")[2]
-    return last.startswith(b"MemoryError")
 
 
 def _compiler_stopped(ending: Ending, number: int) -> str:

@@ -85,22 +85,23 @@ class Supervisor:
 
     def submit(self, job: Job) -> None:
         """Queue a job."""
-        if not self._post(lambda: self._accept(job)):
+        if not self.post(lambda: self._accept(job)):
             job.deliver(SandboxError("the sandbox is closed"))
 
     def cancel(self, job: Job) -> None:
         """Drop a job: from the queue, or off its slot. Nothing more is delivered."""
-        self._post(lambda: self._drop(job))
+        self.post(lambda: self._drop(job))
 
     def close(self) -> None:
         """Kill everything; wait on ``closed``."""
-        self._post(self._shut)
+        self.post(self._shut)
 
     def join(self) -> None:
         """Wait for the thread's end."""
         self._thread.join()
 
-    def _post(self, command: Callable[[], None]) -> bool:
+    def post(self, command: Callable[[], None]) -> bool:
+        """Have the thread do something after all that it was told before; False if it is gone."""
         with self._lock:
             if self._wake < 0:
                 return False
@@ -282,6 +283,7 @@ class Supervisor:
         if self._broken:
             job.deliver(self._broken)
         else:
+            job.profile = self._home.like(job.profile)
             self._waiting.append(job)
 
     def _drop(self, job: Job) -> None:

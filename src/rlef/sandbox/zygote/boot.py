@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import _socket
 import contextlib
+import errno
 import gc
 import json
 import mmap
@@ -27,7 +28,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import files, hot, kernel, landlock, program, seccomp, serve
+from . import files, hot, imports, kernel, landlock, program, seccomp, serve
 
 # Loaded once, so that a test that imports them pays nothing. Each costs every fork a little
 # (benchmarks/sandbox_fork.py --imports shows how much); what is not here is read on demand.
@@ -93,6 +94,7 @@ def main() -> NoReturn:
     page = mmap.mmap(-1, mmap.PAGESIZE)
     fast = hot.load(spec["native"], page)  # with the rights of whoever compiled it
     os.chdir(stdlib)  # the bind's source: root may be able to go there when uid can't
+    boot.step("a single thread", _check_threads)
     if uid:
         boot.step("unprivileged user", lambda: _become(uid))
     boot.step("user namespace", _leave_user_namespace)
@@ -107,6 +109,11 @@ def main() -> NoReturn:
         boot.ctl.close()
         os._exit(os.waitpid(pid, 0)[1] != 0)
     _zygote(boot, stdlib, spec, page, fast)
+
+
+def _check_threads() -> None:
+    if imports.threads() > 1:
+        raise OSError(errno.EBUSY, "a preloaded module has started threads, which can't be locked up")
 
 
 def _become(uid: int) -> None:
@@ -135,8 +142,11 @@ def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast
     with open("/proc/self/maps") as file:
         kernel.copy_with_fork(file.read())
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    # What the jail's user can't read stays out of sight, and only what is imported by now is there.
+    packages = imports.packages(spec["import_paths"])
+    spec["packages"] = [path for path in packages if os.access(_reach(path, stdlib), os.R_OK)]
     boot.step("read-only root", lambda: _build_root(stdlib, spec))
-    boot.step("limits", program.set_common_limits)
+    boot.step("limits", lambda: program.set_common_limits(spec["grants"]))
     boot.step("capabilities", _drop_capabilities)
     boot.step("no new privileges", lambda: kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1))
     boot.step("landlock", lambda: landlock.restrict(_allowed(stdlib, spec)))
@@ -158,11 +168,7 @@ def preimport(modules: str, paths: str) -> None:
     for name in PREIMPORTED:
         with contextlib.suppress(ImportError):
             __import__(name)
-    if modules:
-        sys.path += paths.split(":")
-        for name in modules.split():
-            __import__(name)
-        del sys.path[-len(paths.split(":")) :]
+    imports.preload(modules.split(), paths.split(":") if paths else [])
     sys.modules["random"].seed(0)  # a program that uses random must repeat
     program.add_site_builtins()
 
@@ -172,7 +178,9 @@ def _allowed(stdlib: str, spec: dict[str, Any]) -> list[tuple[str, int]]:
     look = landlock.READ_FILE | landlock.READ_DIR
     rules = [(stdlib, look), ("/dev/null", landlock.READ_FILE | landlock.WRITE_FILE)]
     shown = look | landlock.EXECUTE if "execute" in spec["grants"] else look
-    rules += [(inside, shown) for _, inside in spec["visible"] if not os.path.islink(inside)]
+    for inside in (*(inside for _, inside in spec["visible"]), *spec["packages"]):
+        if not os.path.islink(inside):
+            rules.append((inside, shown if os.path.isdir(inside) else shown & ~landlock.READ_DIR))
     return [*rules, (files.WORK, _WORK_RIGHTS)] if spec["work_bytes"] else rules
 
 
@@ -185,23 +193,34 @@ def _build_root(stdlib: str, spec: dict[str, Any]) -> None:
     kernel.mount(".", root + stdlib, flags=kernel.MS_BIND | kernel.MS_REC)
     attributes = kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV
     kernel.mount_setattr(root + stdlib, attributes, below=True)
-    for name in _MASKED:
-        if os.path.isdir(hidden := f"{root}{stdlib}/{name}"):
-            kernel.mount("tmpfs", hidden, "tmpfs", kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    masks = [hidden for name in _MASKED if os.path.isdir(hidden := f"{root}{stdlib}/{name}")]
+    for hidden in masks:
+        kernel.mount("tmpfs", hidden, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755,size=64k")
     for outside, inside in spec["visible"]:
         _show(outside, root + inside)
+    for package in spec["packages"]:
+        _show(_reach(package, stdlib), root + package)
+    for hidden in masks:
+        kernel.mount_setattr(hidden, attributes, below=False)
     if spec["work_bytes"]:
         os.mkdir(root + files.WORK)
         size = f"mode=755,size={spec['work_bytes']},nr_inodes=10000"
         kernel.mount("tmpfs", root + files.WORK, "tmpfs", _PLAIN, size)
     os.mkdir(root + "/dev")
     _write(root + "/dev/null", "")
+    if spec["work_bytes"] and "execute" in spec["grants"]:
+        os.symlink(files.STDIN, root + "/dev/stdin")
     kernel.mount("/dev/null", root + "/dev/null", flags=kernel.MS_BIND)
     kernel.mount_setattr(root, attributes | kernel.ATTR_NOEXEC, below=False)
     os.chdir(root)
     kernel.pivot_root_here()
     os.chdir("/")
     kernel.sethostname("sandbox")
+
+
+def _reach(package: str, stdlib: str) -> str:
+    """A path to a package that works for the jail's user: below where we stand, if it lies there."""
+    return "." + package[len(stdlib) :] if package.startswith(stdlib + "/") else package
 
 
 def _show(outside: str, inside: str) -> None:

@@ -11,12 +11,15 @@ A bundle is one line of JSON, then the contents of its files, one after another.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
 from typing import Any
 
 WORK = "/work"
+STDIN = "/work/.stdin"
+"""Where ``/dev/stdin`` leads in the jail of a command: a link to ``/proc`` would lead nowhere."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 2**20
@@ -67,26 +70,30 @@ def unpack(bundle: int) -> dict[str, Any]:
 
 def pack(bundle: int, collect: list[list[Any]]) -> None:
     """Write the files that were asked for, as far as they are there, as a bundle."""
-    found: list[tuple[str, bytes]] = []
-    for name, most in collect:
-        try:
-            source = os.open(os.path.join(WORK, name), _READ)
-        except OSError:
-            continue
-        try:
-            if stat.S_ISREG(os.fstat(source).st_mode):
-                found.append((name, _read(source, most)))
-        finally:
+    found: list[tuple[str, int, int]] = []
+    try:
+        for name, most in collect:
+            with contextlib.suppress(OSError):
+                source = os.open(os.path.join(WORK, name), _READ)
+                status = os.fstat(source)
+                if stat.S_ISREG(status.st_mode):
+                    found.append((name, source, min(most, status.st_size)))
+                else:
+                    os.close(source)
+        _write(bundle, json.dumps([[name, size] for name, _, size in found]).encode() + b"\n")
+        for _, source, size in found:
+            while size:
+                data = os.read(source, min(size, _CHUNK))
+                if not data:
+                    return  # torn: the supervisor will say so
+                size -= len(data)
+                _write(bundle, data)
+    finally:
+        for _, source, _ in found:
             os.close(source)
-    header = json.dumps([[name, len(data)] for name, data in found]).encode()
-    left = memoryview(b"\n".join((header, b"".join(data for _, data in found))))
+
+
+def _write(fd: int, data: bytes) -> None:
+    left = memoryview(data)
     while left:
-        left = left[os.write(bundle, left) :]
-
-
-def _read(fd: int, most: int) -> bytes:
-    parts = []
-    while most and (part := os.read(fd, min(most, _CHUNK))):
-        parts.append(part)
-        most -= len(part)
-    return b"".join(parts)
+        left = left[os.write(fd, left) :]

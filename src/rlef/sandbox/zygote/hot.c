@@ -43,6 +43,9 @@ struct __attribute__((packed)) result {
     int64_t cpu_ns, wall_ns, peak;
 };
 
+struct order; /* spawn.c: what to execute */
+int rlef_borrow(const struct order *order, const int32_t *fds, int *pidfd);
+
 /* The same fields in the same order as hot.Tests. */
 struct tests {
     int32_t ctl, number, index, total;
@@ -52,6 +55,7 @@ struct tests {
     int64_t started, look_ns, first_held;
     uint64_t file_bytes, address_bytes;
     volatile uint8_t *page;
+    const struct order *order; /* null for Python */
     struct result results[BATCH];
 };
 
@@ -179,7 +183,12 @@ int rlef_tests(struct tests *t)
         t->page[0] = SETUP;
         t->started = now();
         t->pidfd = -1;
-        t->pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, 0, &t->pidfd, 0, 0);
+        if (t->order) {
+            t->pid = rlef_borrow(t->order, t->fds[0], &t->pidfd);
+            errno = -t->pid;
+        } else {
+            t->pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, 0, &t->pidfd, 0, 0);
+        }
         if (t->pid < 0)
             return -1;
         if (!t->pid) {

@@ -11,6 +11,7 @@ from . import program
 from .protocol import BATCH, RESULT, WINDOW
 
 if TYPE_CHECKING:
+    from .commands import Command
     from .serve import Run, Server
 
 _CHILD, _OVER, _EMPTY, _SLOW = range(4)
@@ -35,6 +36,7 @@ class Tests(ctypes.Structure):
         ("file_bytes", ctypes.c_uint64),
         ("address_bytes", ctypes.c_uint64),
         ("page", ctypes.c_void_p),
+        ("order", ctypes.c_void_p),
         ("results", ctypes.c_char * (BATCH * RESULT.size)),
     )
 
@@ -47,13 +49,20 @@ class Hot:
         self._tests, self._flush, self._shift = library.rlef_tests, library.rlef_flush, library.rlef_shift
         for function in (self._tests, self._flush, self._shift):
             function.argtypes = [ctypes.c_void_p]
+        self.borrow = library.rlef_borrow
+        """Starts a command; see ``spawn.c``."""
+        self.borrow.argtypes = [ctypes.c_void_p] * 3
         # The exporter of the address must not outlive this line: the page could not be closed.
-        self._page = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        self.page = ctypes.addressof(ctypes.c_char.from_buffer(page))
 
-    def supervise(self, server: Server, run: Run, source: bytes, code: Any) -> None:
+    def supervise(
+        self, server: Server, run: Run, source: bytes, code: Any, command: Command | None = None
+    ) -> None:
         """Run all tests, one after another. Raises ``Stopped``."""
         program.compensate_stack(1)
         tests = self._start(server, run)
+        if command:
+            tests.order = command.order_at
         at = ctypes.addressof(tests)
         while True:
             what = self._tests(at)
@@ -77,7 +86,7 @@ class Hot:
             look_ns=min(run.cpu_ns, run.wall_ns),
             file_bytes=run.file_bytes[0],
             address_bytes=run.address_bytes[0],
-            page=self._page,
+            page=self.page,
         )
         self._refill(tests, run)
         return tests

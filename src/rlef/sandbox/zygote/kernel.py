@@ -21,7 +21,9 @@ NUMBERS = {
     **_NUMBERS.get(MACHINE, {}),
 }
 
+CLONE_VM = 0x100
 CLONE_PIDFD = 0x1000
+CLONE_VFORK = 0x4000
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUTS = 0x4000000
@@ -31,6 +33,8 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 SIGCHLD = 17
 SPAWN_FLAGS = CLONE_NEWPID | CLONE_PIDFD | SIGCHLD
+BORROW_FLAGS = SPAWN_FLAGS | CLONE_VM | CLONE_VFORK
+"""What ``spawn.c`` asks for."""
 
 MS_RDONLY = 1
 MS_NOSUID = 2
@@ -197,10 +201,10 @@ def seal(first: int = 3) -> None:
 def execute(fd: int, arguments: list[str], environment: dict[str, str]) -> None:
     """Execute the file behind a descriptor; does not return. Raises ``OSError``."""
     pairs = [f"{name}={value}" for name, value in environment.items()]
-    argv, envp = _strings(arguments), _strings(pairs)
+    argv, envp = strings(arguments), strings(pairs)
     syscall("execveat", fd, ctypes.c_char_p(b""), argv, envp, AT_EMPTY_PATH)
 
 
-def _strings(texts: list[str]) -> ctypes.Array[ctypes.c_char_p]:
+def strings(texts: list[str]) -> ctypes.Array[ctypes.c_char_p]:
     """A null-terminated array of strings."""
     return (ctypes.c_char_p * (len(texts) + 1))(*[os.fsencode(text) for text in texts], None)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
-import contextlib
 import gc
-import json
 import linecache
 import mmap
 import os
@@ -19,6 +17,7 @@ import sys
 import threading
 import traceback
 import types
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from . import kernel
@@ -67,7 +66,7 @@ def compensate_stack(below: int) -> None:
     sys.setrecursionlimit(_RECURSION_LIMIT + depth)
 
 
-def set_common_limits() -> None:
+def set_common_limits(grants: Collection[str] = ()) -> None:
     """Limits that are the same for every program, set once and inherited."""
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
@@ -79,7 +78,9 @@ def set_common_limits() -> None:
     ):
         hard = resource.getrlimit(kind)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        # Programs in C recurse on the main thread's stack: commands.py says how deep.
+        keep = kind == resource.RLIMIT_STACK and "execute" in grants
+        resource.setrlimit(kind, (value, hard if keep else value))
 
 
 def compile_source(source: bytes) -> types.CodeType | None:
@@ -94,7 +95,7 @@ def compile_source(source: bytes) -> types.CodeType | None:
         return None
 
 
-def _seal(limits: Any, fds: tuple[int, ...], keep: int = -1) -> None:
+def seal(limits: Any, fds: tuple[int, ...], keep: int = -1) -> None:
     """Descriptors, capabilities and limits of a test; ``keep`` becomes descriptor 3."""
     os.dup2(fds[0], 0)
     os.dup2(fds[1], 1)
@@ -110,34 +111,9 @@ def _seal(limits: Any, fds: tuple[int, ...], keep: int = -1) -> None:
     setrlimit(resource.RLIMIT_AS, limits.address_bytes)
 
 
-def execute(limits: Any, fds: tuple[int, ...], command: bytes, page: mmap.mmap) -> NoReturn:
-    """Turn the process just forked into a test that is a command: seal it and execute.
-
-    ``command`` is JSON: ``arguments`` (argv), ``environment``, and ``path`` of the executable,
-    empty if it comes as the second descriptor of the run.
-    """
-    order = json.loads(command)
-    argv, environment = order["arguments"], order["environment"]
-    if order["path"]:
-        _seal(limits, fds)
-    else:
-        _seal(limits, fds, limits.heads[1])
-    with contextlib.suppress(OSError):  # refused unless further processes are granted
-        resource.setrlimit(resource.RLIMIT_CPU, limits.cpu_seconds)
-    page[0] = _RUNNING
-    try:
-        if order["path"]:
-            os.execve(order["path"], argv, environment)
-        kernel.execute(3, argv, environment)
-    except OSError as error:
-        page[0] = _SETUP
-        os.write(2, f"can't execute {order['path'] or argv[0]}: {error}".encode())
-    os._exit(127)
-
-
 def run(limits: Any, fds: tuple[int, ...], source: bytes, code: Any, page: mmap.mmap) -> NoReturn:
     """Turn the process just forked into a test: seal it, then hand it to the program."""
-    _seal(limits, fds)
+    seal(limits, fds)
     start(source, code, page)
 
 

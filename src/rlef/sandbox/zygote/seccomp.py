@@ -72,8 +72,13 @@ _CHECKS = {
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS: no locks
     "fcntl": (bpf.Check(1, [0, 1, 2, 3, 4, 1030, 1032, 1034]),),
 }
+# The first flags of a new pid namespace are program.py's, the second those of spawn.c.
+_EXECUTE_CHECKS = {"clone": (*_CHECKS["clone"], bpf.Check(0, [kernel.BORROW_FLAGS]))}
 _PROCESS_CHECKS = {
-    "clone": (bpf.Check(0, [0], mask=_CLONE_NEW_ANY), bpf.Check(0, [kernel.SPAWN_FLAGS])),
+    "clone": (
+        bpf.Check(0, [0], mask=_CLONE_NEW_ANY),
+        bpf.Check(0, [kernel.SPAWN_FLAGS, kernel.BORROW_FLAGS]),
+    ),
     "setrlimit": (bpf.Check(0, range(16)),),
     "prlimit64": (bpf.Check(1, range(16)),),
 }
@@ -92,7 +97,10 @@ def numbers(machine: str, grants: Collection[str] = ()) -> dict[str, int]:
 def policy(machine: str, grants: Collection[str] = ()) -> bpf.Policy:
     """The slot's policy on ``machine``. Raises ``KeyError`` on an unknown one."""
     table = numbers(machine, grants)
-    limited = _CHECKS | _PROCESS_CHECKS if "processes" in grants else _CHECKS
+    limited = _CHECKS
+    for grant, checks in (("execute", _EXECUTE_CHECKS), ("processes", _PROCESS_CHECKS)):
+        if grant in grants:
+            limited = limited | checks
     plain = [number for name, number in table.items() if name not in limited and name not in _ERRNOS]
     return bpf.Policy(
         arch=ARCHES[machine],
