@@ -5,6 +5,7 @@ import itertools
 import random
 import re
 import textwrap
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,8 @@ from rlef.judge.judge import TRIES
 from rlef.judge.scripted import ScriptedSandbox
 from rlef.problems.types import Checker, CheckerFile, Limits, Problem, TestCase
 from rlef.sandbox import Sandbox
+from rlef.sandbox.languages import find
+from rlef.sandbox.languages.tools import tool
 from rlef.sandbox.types import RunResult, Status
 
 LIMITS = Limits(cpu_s=0.5, memory_bytes=64 * 2**20, output_bytes=2**20)
@@ -312,13 +315,83 @@ def test_one_output_cannot_reach_the_judging_of_the_next(with_judge):
     assert report.passed
 
 
-def test_a_checker_may_import_what_it_brings(with_judge):
+@pytest.mark.parametrize("language", ["python", "py"])
+def test_a_checker_may_import_what_it_brings(with_judge, language):
     files = (CheckerFile(name="rules.py", text="def right(text):\n    return text == 'yes\\n'\n"),)
     source = "import rules, sys\nsys.exit(not rules.right(open(sys.argv[2]).read()))"
-    checker = Checker(source=source, files=files)
+    checker = Checker(source=source, language=language, files=files)
     problem = checked("", [("0", ""), ("1", "")], checker=checker)
     report = with_judge(lambda judge: judge.public(problem, "print(['yes', 'no'][int(input())])"))
     assert [test.verdict.value for test in report.tests] == ["accepted", "wrong_answer"]
+    broken = checked("", [("1", "1")], checker=replace(checker, source="1 / 0"))
+    assert with_judge(lambda judge: judge.public(broken, "print(1)")).verdict is Verdict.JUDGE_ERROR
+
+
+def needs_cpp():
+    try:
+        tool(find("cpp"))
+    except SandboxUnavailable as reason:
+        pytest.skip(str(reason))
+
+
+HEADER = r"""
+// As much of a checker's library as this test needs, made for it.
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+enum Outcome { OK = 0, WRONG = 1, FAIL = 3 };
+struct Words {
+    std::vector<std::string> all;
+    explicit Words(const char *path) {
+        std::ifstream file(path);
+        for (std::string word; file >> word;) all.push_back(word);
+    }
+};
+[[noreturn]] inline void quit(Outcome outcome, const char *form, ...) {
+    va_list values;
+    va_start(values, form);
+    vfprintf(stderr, form, values);
+    exit(outcome);
+}
+"""
+CPP = r"""
+#include "lib.h"
+int main(int count, char **names) {
+    if (count != 4) quit(FAIL, "%d names", count - 1);
+    Words given(names[1]), output(names[2]), answer(names[3]);
+    if (given.all[0] == "crash") abort();
+    if (given.all[0] == "loop") for (volatile long k = 0;; k++) {}
+    if (output.all.size() != answer.all.size()) quit(FAIL, "lengths %zu", output.all.size());
+    for (size_t k = 0; k < output.all.size(); k++)
+        if (output.all[k].size() != answer.all[k].size()) quit(WRONG, "word %zu differs in length", k + 1);
+    quit(OK, "%zu words", output.all.size());
+}
+"""
+
+
+def test_a_checker_in_another_language_brings_its_header(with_judge):
+    needs_cpp()
+    files = (CheckerFile(name="lib.h", text=HEADER),)
+    checker = Checker(source=CPP, language="cpp", files=files, limits=Limits(cpu_s=0.5))
+    tests = [("1", "aa b"), ("2", "aa b"), ("3", "aa b"), ("crash", "aa b"), ("loop", "aa b")]
+    code = "print({'1': 'xx y', '2': 'x y', '3': 'x'}.get(input(), 'xx y'))"
+    report = with_judge(lambda judge: judge.public(checked("", tests, checker=checker), code))
+    found = [(test.verdict.value, test.checker_message) for test in report.tests]
+    assert found[:2] == [("accepted", "2 words"), ("wrong_answer", "word 1 differs in length")]
+    assert [verdict for verdict, _ in found[2:]] == ["judge_error"] * 3
+    assert found[2][1] == "the checker failed (exit code 3): lengths 1"
+
+
+def test_a_checker_that_does_not_compile_is_a_judge_error_that_says_where(with_judge):
+    needs_cpp()
+    checker = Checker(source="#include <missing.h>\nint main() {}\n", language="cpp")
+    problem = checked("", [("1", "1"), ("2", "2")], checker=checker)
+    report = with_judge(lambda judge: judge.public(problem, "print(1)"))
+    assert [test.verdict.value for test in report.tests] == ["judge_error"] * 2
+    assert "missing.h" in report.tests[1].error
 
 
 def test_a_checker_in_a_language_that_is_not_known_is_the_data_s_fault(with_judge):

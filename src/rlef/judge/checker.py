@@ -21,6 +21,7 @@ from rlef.errors import DataError, SandboxError
 from rlef.judge.runs import Runner, run_limits, steady
 from rlef.judge.types import Verdict
 from rlef.problems.types import CHECKER_ARGUMENTS, Checker, Problem, TestCase
+from rlef.sandbox.languages import PYTHON, find
 from rlef.sandbox.types import RunResult, Status
 
 _WRONG = {
@@ -63,11 +64,14 @@ def checker_of(problem: Problem) -> Checker | None:
 async def judgements(
     sandbox: Runner, checker: Checker, tests: Sequence[TestCase], outputs: Sequence[bytes]
 ) -> list[Judgement]:
-    """What the checker makes of each output; ``judge_error`` where it or the sandbox failed."""
+    """What the checker makes of each output; ``judge_error`` where it or the sandbox failed.
+
+    Raises ``UserError`` for a language that is not known or not installed.
+    """
     found: list[Judgement] = []
     files = [_files(test, output) for test, output in zip(tests, outputs, strict=True)]
     limits, count = run_limits(checker.limits), len(files)
-    python = checker.language == "python"
+    python = find(checker.language) is PYTHON
     source = _PYTHON.format(source=checker.source) if python else checker.source
     options: dict[str, Any] = {} if python else {"language": checker.language}
     if checker.files:
