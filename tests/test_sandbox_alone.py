@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rlef.errors import SandboxError
+from rlef.errors import SandboxError, SandboxUnavailable
 from rlef.sandbox import RunLimits, RunResult, Sandbox
 from rlef.sandbox.zygote.protocol import WINDOW
 from sandbox_help import SUM, fresh
@@ -268,5 +268,33 @@ def test_callers_that_hold_one_run_while_they_wait_for_another_do_not_block_each
 
             found = await asyncio.wait_for(asyncio.gather(*(nested() for _ in range(300))), 60)
             assert found == [b"3\n"] * 300
+
+    asyncio.run(go())
+
+
+def test_programs_of_other_languages_leave_their_room_however_they_end() -> None:
+    good = '#include <cstdio>\nint main() { puts("hi"); }\n'
+    cases = [("cpp", good), ("cpp", "int main( {"), ("javascript", "console.log('hi')"), ("javascript", "(")]
+
+    async def go() -> None:
+        async with await fresh(slots=1) as sandbox:
+
+            async def one(language: str, source: str) -> list[RunResult]:
+                runs = sandbox.run(source, [b"", b""], RunLimits(memory_bytes=2**29), language=language)
+                async with contextlib.aclosing(runs) as results:
+                    return [result async for result in results]
+
+            try:
+                for language, source in cases:
+                    found = await one(language, source)
+                    assert len(found) == (2 if "hi" in source else 1)
+            except SandboxUnavailable as reason:
+                pytest.skip(str(reason))
+            tasks = [asyncio.create_task(one("cpp", good + f"// {k}")) for k in range(6)]
+            await asyncio.sleep(0.01)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert sandbox._room._value == 256
 
     asyncio.run(go())

@@ -24,6 +24,7 @@ from rlef.sandbox.interpreter import home_profile
 from rlef.sandbox.job import Delivery, Job, first_result
 from rlef.sandbox.languages.workshop import Program, Workshop
 from rlef.sandbox.profile import PYTHON_FILES
+from rlef.sandbox.room import Room
 from rlef.sandbox.supervisor import BootError, Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
 
@@ -127,7 +128,7 @@ class Sandbox:
         alone: bool,
     ) -> AsyncGenerator[RunResult, None]:
         """``run`` for a language that is not the slots' own."""
-        room = await _Room.taken(self._room)
+        room = await Room.taken(self._room)
         try:
             program = await self._prepared(language, source, beside)
         except BaseException:
@@ -156,11 +157,11 @@ class Sandbox:
             if not self._supervisor.post(program.close):
                 program.close()
 
-    async def _results(self, job: Job, room: _Room | None = None) -> AsyncGenerator[RunResult, None]:
+    async def _results(self, job: Job, room: Room | None = None) -> AsyncGenerator[RunResult, None]:
         """The results of a job, as they arrive, once there is room for it; closing drops the job."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-        held = room or await _Room.taken(self._room)
+        held = room or await Room.taken(self._room)
 
         def take(item: Delivery) -> None:
             if not isinstance(item, RunResult):
@@ -216,23 +217,6 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
-
-
-class _Room:
-    """A place among the programs in flight, left once."""
-
-    def __init__(self, semaphore: asyncio.Semaphore) -> None:
-        self._semaphore: asyncio.Semaphore | None = semaphore
-
-    @classmethod
-    async def taken(cls, semaphore: asyncio.Semaphore) -> _Room:
-        await semaphore.acquire()
-        return cls(semaphore)
-
-    def leave(self) -> None:
-        if self._semaphore:
-            self._semaphore.release()
-        self._semaphore = None
 
 
 def run_once(
