@@ -51,6 +51,15 @@ class Bench:
         (result,) = self.all(source, [stdin], language, **limits)
         return result
 
+    def calls(
+        self, source: str, function: str, arguments: list[bytes], *, chunk: int = 64, **limits: float
+    ) -> list[RunResult]:
+        async def collect() -> list[RunResult]:
+            bounds = RunLimits(**limits)  # type: ignore[arg-type]
+            return [r async for r in self.sandbox.call(source, function, arguments, bounds, chunk=chunk)]
+
+        return self.loop.run_until_complete(collect())
+
     def close(self) -> None:
         self.loop.run_until_complete(self.sandbox.close())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())

@@ -106,6 +106,20 @@ def test_judge_many_prints_a_row_for_each_in_order(capsys, tmp_path):
     assert [r["verdict"] for r in results] == [p.solutions[i % 2].verdict for i, p in enumerate(problems)]
 
 
+def test_judge_says_how_many_tests_the_program_could_have_forged(capsys, tmp_path):
+    tests = [{"input": "[1]", "output": "1"}, {"input": "assert f(2) == 2", "output": "", "check": "code"}]
+    rows = {"id": "a", "statement": "s", "form": "call", "entry_point": "f"}
+    rows |= {"public_tests": tests[:1], "private_tests": tests}
+    (tmp_path / "set.jsonl").write_text(json.dumps(rows) + "\n")
+    program = tmp_path / "p.py"
+    program.write_text("def f(x): return x\n")
+    code, out, _ = call(
+        capsys, "judge", str(program), "--data", str(tmp_path / "set.jsonl"), "--problem", "a", "--json"
+    )
+    row = json.loads(out)
+    assert (code, row["verdict"], row["hidden_passed"], row["weak"]) == (0, "accepted", 2, 1)
+
+
 @pytest.mark.parametrize("line", ['{"problem_id": 1}', '{"code": ', "[]"])
 def test_a_bad_row_is_named_by_file_and_line(capsys, tmp_path, line):
     path = tmp_path / "solutions.jsonl"

@@ -1,5 +1,7 @@
 """What a policy reads."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -209,6 +211,36 @@ def test_the_opening_of_a_call_problem_names_the_function():
     )
     text = prompts.opening(called, PLAIN)
     assert "`add`" in text and "standard input" not in text
+
+
+def test_called_tests_are_shown_as_python_writes_them():
+    test = failed(
+        given='[{"$tuple": [1]}, {"$set": [2]}, true]', expected='{"$dict": [[1, null]]}', got='"no"'
+    )
+    plain = prompts.feedback(report(test), PLAIN, entry_point="f")
+    assert "| f((1,), {2}, True)\n" in plain and "| {1: None}\n" in plain and "| 'no'\n" in plain
+    assert prompts.feedback(report(test), TERSE, entry_point="f") == (
+        "in: f((1,), {2}, True)\nwant: {1: None}\ngot: 'no'"
+    )
+    torn = failed(given="[1]", expected="[1]", got='[1, {"$what')
+    assert 'got: [1, {"$what' in prompts.feedback(report(torn), TERSE, entry_point="f")
+
+
+def test_a_check_other_than_equality_is_named():
+    test = replace(failed(given="[1]", expected="true", got="[]"), check="bool")
+    text = prompts.feedback(report(test), PLAIN, entry_point="f")
+    assert "should return (checked by bool)\n  | True\n  but returns\n  | []" in text
+
+
+def test_a_test_in_code_is_shown_as_it_stands():
+    test = replace(failed(given="x = 1\nassert f(x) == 2\n", expected="", got="false"), check="code")
+    text = prompts.feedback(report(test), PLAIN, entry_point="f")
+    assert "- The test\n  | x = 1\n  | assert f(x) == 2\n  does not hold." in text
+    assert prompts.feedback(report(test), TERSE, entry_point="f") == (
+        "in: x = 1\n assert f(x) == 2\nerror: does not hold"
+    )
+    broken = replace(test, verdict=Verdict.RUNTIME_ERROR, error="ValueError: x\n")
+    assert "ValueError: x" in prompts.feedback(report(broken), PLAIN, entry_point="f")
 
 
 def test_a_turn_without_a_program_is_told_why():

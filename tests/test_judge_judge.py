@@ -1,7 +1,6 @@
 """The judge over a scripted sandbox: what each run means, and who sees what."""
 
 import asyncio
-import json
 
 import pytest
 
@@ -271,14 +270,9 @@ def call_problem(**changes):
 
 
 def answering(value):
-    """A program whose driver writes ``value`` (bytes) as the result, after some chatter."""
-
-    def script(source, stdin):
-        marker, arguments = stdin.split(b"\n", 1)
-        json.loads(arguments)
-        return b"chatter\nrlef:00000 5\n" + b"\n" + marker + b" " + value + b"\nbye"
-
-    return ScriptedSandbox(script)
+    """A program whose function returns ``value`` (bytes: what came back), after some chatter."""
+    run = RunResult(status=Status.EXITED, stdout=b"chatter\n5\n", outward=value)
+    return ScriptedSandbox(lambda source, arguments: run)
 
 
 @pytest.mark.parametrize(
@@ -289,6 +283,10 @@ def answering(value):
         (b"4", Verdict.WRONG_ANSWER),
         (b'"3"', Verdict.WRONG_ANSWER),
         (b"NaN", Verdict.WRONG_ANSWER),
+        (b"", Verdict.WRONG_ANSWER),
+        (b'{"$int": "3"}', Verdict.ACCEPTED),
+        (b'{"$tuple": [3]}', Verdict.WRONG_ANSWER),
+        (b'{"$any": 3}', Verdict.WRONG_ANSWER),
         (b"not json", Verdict.WRONG_ANSWER),
         (b"[" * 90_000, Verdict.WRONG_ANSWER),
     ],
@@ -312,19 +310,76 @@ def test_further_outputs_are_as_right_as_the_first_and_are_not_shown():
         )
 
 
-def test_a_result_under_another_marker_is_no_result():
-    sandbox = ScriptedSandbox(lambda source, stdin: b"\nrlef:00000000000000000000000000000000 3\n")
+def test_the_sandbox_gets_program_function_and_arguments_of_a_call_and_nothing_else():
+    sandbox = answering(b"3")
+    asyncio.run(Judge(sandbox).public(call_problem(entry_point="Solution().add"), "def add(a, b): ..."))
+    assert sandbox.runs == [("def add(a, b): ...", b"[1, 2]")] and sandbox.functions == ["add"]
+
+
+def test_what_a_program_prints_is_no_result_of_its_function():
+    sandbox = ScriptedSandbox(lambda source, stdin: RunResult(status=Status.EXITED, stdout=b"3"))
     report = asyncio.run(Judge(sandbox).public(call_problem(), "def add(a, b): ..."))
     assert report.verdict is Verdict.WRONG_ANSWER and report.tests[0].got == ""
 
 
-def test_the_marker_is_not_in_the_source_and_differs_between_runs():
-    sandbox = ScriptedSandbox(lambda source, stdin: b"")
-    problem = call_problem(public_tests=cases(("[1, 2]", "3"), ("[2, 1]", "3")))
-    asyncio.run(Judge(sandbox).public(problem, "def add(a, b): ..."))
-    markers = [stdin.split(b"\n")[0].decode() for _, stdin in sandbox.runs]
-    assert markers[0] != markers[1]
-    assert not any(marker in source for marker in markers for source, _ in sandbox.runs)
+class Sharing:
+    """The second of several calls shares the process of the first and gives ``shared``; alone ``own``."""
+
+    def __init__(self, shared, own):
+        self.shared, self.own = shared, own
+        self.asked = []
+
+    async def call(self, source, function, arguments, limits, **options):
+        self.asked.append(list(arguments))
+        yield RunResult(status=Status.EXITED, outward=b"3" if len(arguments) > 1 else self.own())
+        if len(arguments) > 1:
+            yield RunResult(status=Status.EXITED, outward=self.shared, shared=True)
+
+
+@pytest.mark.parametrize("own, verdict", [(b"4", Verdict.ACCEPTED), (b"5", Verdict.WRONG_ANSWER)])
+def test_a_wrong_answer_from_a_shared_process_is_asked_for_again_alone(own, verdict):
+    sandbox = Sharing(b"9", lambda: own)
+    tests = cases(("[1, 2]", "3"), ("[2, 2]", "4"))
+    report = asyncio.run(Judge(sandbox).public(call_problem(public_tests=tests), "x"))
+    assert [test.verdict for test in report.tests] == [Verdict.ACCEPTED, verdict]
+    assert report.tests[1].got == own.decode()
+    assert sandbox.asked == [[b"[1, 2]", b"[2, 2]"], [b"[2, 2]"]]
+
+
+def test_an_answer_that_could_not_be_asked_for_again_is_a_judge_error():
+    def fail():
+        raise SandboxError("the slot died")
+
+    tests = cases(("[1, 2]", "3"), ("[2, 2]", "4"))
+    report = asyncio.run(Judge(Sharing(b"9", fail)).public(call_problem(public_tests=tests), "x"))
+    assert [test.verdict for test in report.tests] == [Verdict.ACCEPTED, Verdict.JUDGE_ERROR]
+
+
+def code_problem():
+    return call_problem(
+        public_tests=cases(("[1, 2]", "3")),
+        private_tests=(TestCase(input="assert add(2, 2) == 4", output="", check="code"),),
+    )
+
+
+@pytest.mark.parametrize(
+    "value, verdict",
+    [(b"true", Verdict.ACCEPTED), (b"false", Verdict.WRONG_ANSWER), (b"", Verdict.WRONG_ANSWER)],
+)
+def test_a_test_in_code_is_given_no_function_and_its_report_is_weak(value, verdict):
+    sandbox = ScriptedSandbox(lambda source, text: b"3" if text == b"[1, 2]" else value)
+    public, hidden = asyncio.run(Judge(sandbox).judge(code_problem(), "def add(a, b): ..."))
+    assert sandbox.functions == ["add", ""] and sandbox.runs[1][1] == b"assert add(2, 2) == 4"
+    assert hidden.verdict is verdict and hidden.tests[0].weak and hidden.weak == 1
+    assert not public.tests[0].weak and public.weak == 0
+
+
+def test_tests_in_code_and_in_data_may_stand_side_by_side():
+    mixed = (*cases(("[1, 2]", "3")), TestCase(input="x", output="", check="code"), *cases(("[3, 0]", "3")))
+    sandbox = ScriptedSandbox(lambda source, text: b"true" if text == b"x" else b"3")
+    report = asyncio.run(Judge(sandbox).public(call_problem(public_tests=mixed), "code"))
+    assert report.passed and [test.weak for test in report.tests] == [False, True, False]
+    assert sandbox.functions == ["add", "", "add"]
 
 
 def test_broken_call_problems_are_the_data_s_fault():
@@ -334,6 +389,8 @@ def test_broken_call_problems_are_the_data_s_fault():
         ({"entry_point": "__import__('os').f"}, "name of a function"),
         ({"public_tests": cases(("{}", "3"))}, "JSON list"),
         ({"public_tests": cases(("1 2", "3"))}, "not JSON"),
+        ({"public_tests": cases(('[{"$what": 1}]', "3"))}, "not JSON"),
+        ({"public_tests": (TestCase(input="[]", output="1", check="guess"),)}, "no such check: 'guess'"),
     ]:
         with pytest.raises(DataError, match=message):
             asyncio.run(Judge(sandbox).public(call_problem(**changes), "x"))

@@ -1,12 +1,14 @@
 """Results of called functions as plain data."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlef.judge import plain
+from rlef.problems.plain import dumps
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -64,10 +66,55 @@ def test_without_floats_values_are_equal_if_types_and_values_are(left, right):
         (None, 0, False),
         ([], {}, False),
         ([[]], [[]], True),
+        ([1, (2,)], (1, (2,)), True),  # where JSON says a list, a tuple will do
+        ((1, 2), [1, 2], False),
+        ((1, [2]), (1, (2,)), True),
+        (math.nan, math.nan, True),
+        (math.inf, math.inf, True),
+        (math.inf, -math.inf, False),
+        (math.inf, 10**400, False),
+        (1.0, math.inf, False),
+        (0.0, -0.0, True),
+        (2j, 2.0000001j, True),
+        (2j, 2.1j, False),
+        (2j, 2, False),
+        (2 + 0j, 2, True),
+        (2, 2 + 0j, True),
+        (2j, True, False),
+        (2j, complex("nan"), False),
+        (b"a", b"a", True),
+        (b"a", "a", False),
     ],
 )
 def test_equality_by_example(want, got, answer):
     assert plain.equal(want, got) is answer
+
+
+@pytest.mark.parametrize(
+    "want, got, answer",
+    [
+        ({1, 2}, {2, 1.0}, True),
+        ({1, 2}, {1, 2, 3}, False),
+        ({1}, {True}, False),
+        ({1}, [1], False),
+        ({1}, frozenset({1}), True),  # as == has it
+        ({0.1 + 0.2}, {0.3}, False),  # no tolerance within sets
+        (set(), set(), True),
+        (set(), {}, False),
+        ({frozenset({(1, 2)})}, {frozenset({(1, 2)})}, True),
+        ({1: 0.1 + 0.2, "a": [1]}, {"a": (1,), 1.0: 0.3}, True),
+        ({1: "a"}, {True: "a"}, False),
+        ({1: "a"}, {"1": "a"}, False),
+        ({(1, 2): 3}, {(1, 2): 4}, False),
+        ({"a": 1}, {"a": 1, 2: 3}, False),
+        ({}, {1: 2}, False),
+        ({"$set": 1}, {"$set": 1}, True),
+    ],
+)
+def test_equality_of_sets_and_of_keys_that_are_not_text(want, got, answer):
+    texts = [dumps(want), dumps(got)]
+    assert plain.equal(*map(plain.parse, texts)) is answer
+    assert plain.equal(*([plain.parse(text)] for text in texts)) is answer
 
 
 @pytest.mark.parametrize(

@@ -124,19 +124,16 @@ def test_a_right_function_passes_however_it_is_written(with_judge, code):
         # an object that claims to equal everything is no plain value
         ("class A:\n    __eq__ = lambda s, o: True\ndef add(a, b): return A()", "runtime_error"),
         ("class A(int):\n    __eq__ = lambda s, o: True\ndef add(a, b): return A(5)", "wrong_answer"),
-        ("def add(a, b): return {1, 2}", "runtime_error"),
+        ("def add(a, b): return {1, 2}", "wrong_answer"),
+        ("def add(a, b): return (x for x in (a, b))", "runtime_error"),
         ("def sub(a, b): return a - b", "runtime_error"),
         ("def add(a): return a", "runtime_error"),
         ("import os\ndef add(a, b): os._exit(0)", "wrong_answer"),
         ("def add(a, b): exit(1)", "runtime_error"),
         ("def add(a, b):\n    while True: pass", "time_limit"),
         ("def add(a, b) return a", "compile_error"),
-        ("import sys\nsys.stdin.read()\ndef add(a, b): return a", "runtime_error"),
-        # the last line under the marker counts, and forging it needs the answer all the same
-        (
-            "import sys\nmark = sys.stdin.readline().strip()\nprint(f'\\n{mark} 0')\nraise SystemExit",
-            "wrong_answer",
-        ),
+        ("import sys\ndef add(a, b): return sys.stdin.read()", "wrong_answer"),
+        ("print(3)\nraise SystemExit", "wrong_answer"),
     ],
 )
 def test_a_wrong_or_hostile_function_gets_its_verdict(with_judge, code, verdict):
@@ -176,7 +173,7 @@ def test_a_called_function_that_fails_shows_its_own_frames_and_not_the_driver_s(
     assert (
         "in add" in trace and "in helper" in trace and trace.endswith("ZeroDivisionError: division by zero\n")
     )
-    assert "__rlef_call__" not in trace and "<module>" not in trace
+    assert "calls.py" not in trace and "<module>" not in trace
     text = prompts.feedback(report, Episode(), entry_point="add")
     assert "| add(1, 2)\n" in text and '|   File "solution.py", line 2, in helper\n' in text
 

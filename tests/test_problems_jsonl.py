@@ -98,6 +98,16 @@ def test_further_outputs_are_a_list_and_rows_without_them_are_as_before():
     assert problem_to_row(problem) == more
 
 
+def test_a_call_test_may_hold_tagged_data_a_check_or_code():
+    tests = [
+        {"input": '[{"$tuple": [1]}]', "output": '{"$set": [1]}'},
+        {"input": "[1]", "output": "0.3", "check": "below:1e-06"},
+        {"input": "assert f(1) == 2", "output": "", "check": "code"},
+    ]
+    row = {**ROW, **CALLED, "public_tests": tests}
+    assert problem_to_row(row_to_problem(row)) == row
+
+
 @pytest.mark.parametrize("name", ["set.jsonl", "set.jsonl.gz"])
 def test_files_give_back_what_was_written_and_same_problems_give_same_bytes(tmp_path, name):
     problems = [*open_split("valid"), CALL]
@@ -157,6 +167,9 @@ def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
             {**CHECKER, "public_tests": [{**TEST, "also": ["3"]}]},
             "public_tests list further outputs in 'also'",
         ),
+        ({**CALLED, "public_tests": [{**CALL_TEST, "output": '{"$what": 1}'}]}, "unknown tag '$what'"),
+        ({**CALLED, "public_tests": [{**CALL_TEST, "input": '{"$tuple": []}'}]}, "must be a JSON list of"),
+        ({**CALLED, "public_tests": [{**CALL_TEST, "check": "same"}]}, "no such check: 'same'"),
         ({"public_tests": []}, "no tests"),
         ({"id": ""}, "id is empty"),
         ({"form": "call"}, "entry_point is missing"),

@@ -160,6 +160,7 @@ def _verdict_row(row: dict[str, Any], public: PublicReport, hidden: HiddenReport
         "hidden_total": hidden.total if hidden else None,
         "cpu_s": round(max(t.cpu_s for t in last.tests), 4),
         "rung": public.rung,
+        "weak": public.weak + (hidden.weak if hidden else 0),
         "failure": None if public.passed else asdict(public.failures[0]),
     }
 

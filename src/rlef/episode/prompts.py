@@ -13,12 +13,12 @@ are the codec's concern.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from rlef.config import Episode
 from rlef.episode import stack
 from rlef.judge.types import PublicReport, TestReport, Verdict
+from rlef.problems import plain
 from rlef.problems.types import Problem
 
 _GUIDE = (
@@ -96,12 +96,14 @@ def _not_compiled(test: TestReport, config: Episode) -> str:
 
 
 def _plain_test(test: TestReport, cap: int, entry_point: str | None) -> str:
-    given = "On the input" if entry_point is None else "The call"
+    given = "On the input" if entry_point is None else "The test" if test.weak else "The call"
     bullet = f"- {given}\n{_bars(_input(test, cap, entry_point))}\n"
     if test.verdict in _LIMITS:
         return bullet + f"  has no result: {_LIMITS[test.verdict][0]}"
     if test.verdict is Verdict.RUNTIME_ERROR:
         return bullet + f"  it fails with an error:\n{_bars(stack.clean(test.error, cap))}"
+    if test.weak:
+        return bullet + "  does not hold."
     want, got = _outputs(test, cap, called=entry_point is not None)
     if test.checker_message:
         said = _bars(stack.head(test.checker_message, cap))
@@ -110,6 +112,8 @@ def _plain_test(test: TestReport, cap: int, entry_point: str | None) -> str:
     should, did = (
         ("it should print", "but it prints") if entry_point is None else ("should return", "but returns")
     )
+    if test.check != "equal":
+        should += f" (checked by {test.check})"
     return bullet + f"  {should}\n{_bars(want)}\n  {did}\n{_bars(got)}"
 
 
@@ -119,6 +123,8 @@ def _terse_test(test: TestReport, cap: int, entry_point: str | None) -> str:
         return given + f"error: {_LIMITS[test.verdict][1]}\n"
     if test.verdict is Verdict.RUNTIME_ERROR:
         return given + f"error: {stack.last_line(test.error, cap)}\n"
+    if test.weak:
+        return given + "error: does not hold\n"
     want, got = _outputs(test, cap, called=entry_point is not None)
     said = f"error: {_hang(stack.head(test.checker_message, cap))}\n" if test.checker_message else ""
     return given + f"want: {_hang(want)}\ngot: {_hang(got)}\n{said}"
@@ -127,7 +133,9 @@ def _terse_test(test: TestReport, cap: int, entry_point: str | None) -> str:
 def _input(test: TestReport, cap: int, entry_point: str | None) -> str:
     if entry_point is None:
         return stack.head(test.input.removesuffix("\n"), cap)
-    arguments = ", ".join(repr(value) for value in json.loads(test.input))
+    if test.weak:
+        return stack.head(test.input.strip("\n"), cap)
+    arguments = ", ".join(plain.shown(value) for value in plain.parse(test.input))
     return stack.head(f"{entry_point}({arguments})", cap)
 
 
@@ -141,10 +149,10 @@ def _outputs(test: TestReport, cap: int, *, called: bool) -> tuple[str, str]:
 
 
 def _python(text: str) -> str:
-    """JSON as Python writes it: ``True``, not ``true``. Other text stays."""
+    """Plain data as Python writes it: ``True``, not ``true``. Other text stays."""
     try:
-        return repr(json.loads(text))
-    except (ValueError, RecursionError):
+        return plain.shown(plain.parse(text))
+    except plain.NotPlain:
         return text
 
 

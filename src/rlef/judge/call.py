@@ -1,45 +1,45 @@
-"""Function-call problems over a sandbox that only knows stdin and stdout (first storey).
+"""Function-call problems: from a problem and a program to one run for each test.
 
-The program that runs is the candidate with a short driver after it. The driver reads a
-marker and the arguments from stdin, calls the function, and writes marker and result, as
-JSON, on a line of their own. The judge takes the last such line, so what the candidate
-prints besides can't be mistaken for its answer.
+The values come back over a channel that only the test process has (`sandbox.calls`), and are
+compared here, in the parent. A program gains nothing by writing to the channel itself that a plain
+``return`` would not give it, as the expected value is not in its process.
 
-Covered: stray prints, candidates that rebind ``len`` or ``json``, results of hostile types
-(only text comes back), results that are not plain data (a runtime error).
-Not covered: a candidate may read the marker from stdin and write the line itself. It gains
-nothing that a plain ``return`` would not give it, as the expected value is not in its
-process. A private channel, and many calls in one process, replace this module's inside in
-the next storey; its functions stay.
+Tests of check ``code`` are the exception: their text holds the answer and runs in the program's own
+process. Their reports are ``weak``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from itertools import groupby
+from typing import Any, Protocol
 
 from rlef.errors import DataError
-from rlef.problems.types import Problem
+from rlef.judge import plain
+from rlef.problems.checks import CODE, split_check
+from rlef.problems.types import Problem, TestCase
+from rlef.sandbox.types import RunLimits, RunResult, Status
 
-_DRIVER = """
-
-def __rlef_call__():
-    import builtins, json, sys
-    marker, _, arguments = sys.stdin.buffer.read().partition(b"\\n")
-    scope = builtins.globals()
-    if {name!r} not in scope and "Solution" in scope:
-        function = builtins.getattr(scope["Solution"](), {name!r})
-    else:
-        function = scope[{name!r}]
-    result = json.dumps(function(*json.loads(arguments)))
-    with builtins.open(1, "wb", closefd=False) as out:
-        out.write(b"\\n" + marker + b" " + result.encode() + b"\\n")
+Steady = Callable[[Callable[[int], AsyncGenerator[RunResult, None]], int], AsyncGenerator[RunResult, None]]
+"""Goes on after failures of the sandbox: from a start at the n-th input, and how many there are."""
 
 
-__rlef_call__()
-"""
-_FRAME = re.compile(r'  File "[^"]*", line (\d+), in ')
+class Caller(Protocol):
+    """What calls need of a sandbox."""
+
+    def call(
+        self,
+        source: str,
+        function: str,
+        arguments: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        together_s: float = ...,
+        alone: bool = ...,
+    ) -> AsyncGenerator[RunResult, None]:
+        """See `sandbox.Sandbox.call`."""
+        ...
 
 
 def entry_name(problem: Problem) -> str:
@@ -50,60 +50,50 @@ def entry_name(problem: Problem) -> str:
     return name
 
 
-def check_arguments(text: str, problem_id: str) -> None:
-    """Raise ``DataError`` unless ``text`` is a JSON list: the driver's failure to read it
-    would look like the candidate's.
+def check_test(test: TestCase, problem_id: str) -> None:
+    """Raise ``DataError`` unless the arguments are a list and the check is known: what goes wrong
+    with them in the test process would look like the candidate's failure.
     """
     try:
-        arguments = json.loads(text)
-    except ValueError as error:
+        split_check(test.check)
+        if test.check != CODE and not isinstance(plain.parse(test.input), list):
+            raise DataError(f"problem {problem_id}: the arguments of a test must be a JSON list")
+    except plain.NotPlain as error:
         raise DataError(f"problem {problem_id}: the arguments of a test are not JSON: {error}") from None
-    if not isinstance(arguments, list):
-        raise DataError(f"problem {problem_id}: the arguments of a test must be a JSON list")
+    except ValueError as error:
+        raise DataError(f"problem {problem_id}: {error}") from None
 
 
-def with_driver(code: str, name: str) -> str:
-    """The candidate followed by the driver that calls function ``name``."""
-    return code + "\n" + _DRIVER.format(name=name)
+async def runs(
+    sandbox: Caller,
+    steady: Steady,
+    problem: Problem,
+    code: str,
+    tests: Sequence[TestCase],
+    limits: RunLimits,
+    *,
+    alone: bool = False,
+) -> AsyncGenerator[RunResult, None]:
+    """One run for each test, in order, or a single one if the program does not compile.
 
-
-def marker(code: str, arguments: str) -> bytes:
-    """The word before the result, unlike anything that a program prints by chance.
-
-    Derived, not drawn, so that a candidate that prints its stdin gets the same feedback
-    every time; it depends on the source, so a source can't hold its own marker.
+    ``limits`` may have some grace; ``alone``: while nothing else runs.
     """
-    digest = hashlib.sha256(code.encode("utf-8", "surrogatepass"))
-    digest.update(b"\0" + arguments.encode("utf-8", "surrogatepass"))
-    return b"rlef:" + digest.hexdigest()[:32].encode()
+    # Calls that share a process have no part in the grace: which of them took it would not show.
+    options: dict[str, Any] = {"alone": True} if alone else {"together_s": problem.limits.cpu_s}
+    name = entry_name(problem)
+    for test in tests:
+        check_test(test, problem.id)
+    for is_code, some in groupby(tests, key=lambda test: test.check == CODE):
+        function = "" if is_code else name
+        texts = [test.input.encode("utf-8", "surrogatepass") for test in some]
 
+        def start(
+            done: int, function: str = function, texts: list[bytes] = texts
+        ) -> AsyncGenerator[RunResult, None]:
+            return sandbox.call(code, function, texts[done:], limits, **options)
 
-def stdin(code: str, arguments: str) -> bytes:
-    """What the driver reads: the marker's line, then the JSON list of arguments."""
-    return marker(code, arguments) + b"\n" + arguments.encode("utf-8", "surrogatepass")
-
-
-def result(stdout: bytes, mark: bytes) -> bytes | None:
-    """The JSON text that the driver wrote last, or None if it never came so far."""
-    start = stdout.rfind(b"\n" + mark + b" ")
-    if start < 0:
-        return None
-    start += len(mark) + 2
-    end = stdout.find(b"\n", start)
-    return stdout[start : end if end >= 0 else len(stdout)]
-
-
-def without_driver(trace: str, code: str) -> str:
-    """A stack trace without the driver's own frames, which lie below the candidate's last line."""
-    last = code.count("\n") + 1
-    kept: list[str] = []
-    dropping = False
-    for line in trace.split("\n"):
-        frame = _FRAME.match(line)
-        if frame:
-            dropping = int(frame[1]) > last and line.endswith(("in __rlef_call__", "in <module>"))
-        elif not line.startswith("    "):
-            dropping = False
-        if not dropping:
-            kept.append(line)
-    return "\n".join(kept)
+        async with aclosing(steady(start, len(texts))) as made:
+            async for run in made:
+                yield run
+                if run.status is Status.COMPILE_ERROR:
+                    return

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from rlef.errors import SandboxError
+from rlef.judge.call import Caller
 from rlef.problems.types import Limits
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
@@ -28,7 +29,7 @@ _ALONE_WALL, _ALONE_WALL_S = 2.0, 1.0
 It is tight because everything else waits meanwhile."""
 
 
-class Runner(Protocol):
+class Runner(Caller, Protocol):
     """What the judge needs of a sandbox."""
 
     def run(

@@ -99,9 +99,12 @@ class Trial:
                     self.rung = run.rung.value
                     # A program that does not compile fails all tests; any other run is one test.
                     mine = left if run.status is Status.COMPILE_ERROR else left[:1]
-                    left = left[len(mine) :]
                     for look in mine:
                         self._take(look, run, alone=alone)
+                        if run.shared and look.failed:
+                            # No call fails that shared its process: it is made again by itself.
+                            self._take(look, await self._one(look, alone=alone), alone=alone)
+                    left = left[len(mine) :]
                     told.tell()
                     if not self._whole and any(look.failed for look in mine):
                         return
@@ -111,30 +114,27 @@ class Trial:
                 look.run, look.report = None, replace(failed, index=look.at)
             told.tell()
 
+    async def _one(self, look: _Look, *, alone: bool) -> RunResult:
+        async with aclosing(self._made([look.at], alone=alone)) as made:
+            return await anext(made)
+
     def _made(self, places: Sequence[int], *, alone: bool) -> AsyncGenerator[RunResult, None]:
         """One run for each test, or a single one if the program does not compile."""
         limits = runs.when_alone(self._limits) if alone else runs.with_grace(self._limits)
-        source, stdins = self._program([self._tests[at] for at in places])
+        tests, problem, code = [self._tests[at] for at in places], self._problem, self._code
+        if problem.form == "call":
+            return call.runs(self._sandbox, runs.steady, problem, code, tests, limits, alone=alone)
+        stdins = Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
 
         def start(done: int) -> AsyncGenerator[RunResult, None]:
             if alone:
-                return self._sandbox.run(source, stdins[done:], limits, alone=True)
-            return self._sandbox.run(source, stdins[done:], limits)
+                return self._sandbox.run(code, stdins[done:], limits, alone=True)
+            return self._sandbox.run(code, stdins[done:], limits)
 
-        return runs.steady(start, len(places))
-
-    def _program(self, tests: Sequence[TestCase]) -> tuple[str, Sequence[bytes]]:
-        """The source to run and the stdin of each test."""
-        code = self._code
-        if self._problem.form == "call":
-            source = call.with_driver(code, call.entry_name(self._problem))
-            for test in tests:
-                call.check_arguments(test.input, self._problem.id)
-            return source, Inputs(len(tests), lambda at: call.stdin(code, tests[at].input))
-        return code, Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
+        return runs.steady(start, len(tests))
 
     def _take(self, look: _Look, run: RunResult, *, alone: bool) -> None:
-        look.run = runs.decided_alone(run) if alone else run
+        look.run, look.report = runs.decided_alone(run) if alone else run, None
         if not (self._late(run) and not alone) and not (self._checker and look.run.ok):
             look.report = self._report(look.at, look.run)
 
@@ -154,7 +154,7 @@ class Trial:
 
     def _report(self, at: int, run: RunResult, checked: Judgement | None = None) -> TestReport:
         test = self._tests[at]
-        report = report_of(self._problem, self._code, test, run, keep=self._keep, checked=checked)
+        report = report_of(self._problem, test, run, keep=self._keep, checked=checked)
         return replace(report, index=at)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rlef.problems.checks import CODE
+
 
 class Verdict(StrEnum):
     """The outcome of one test, or of a program over its tests."""
@@ -36,13 +38,20 @@ class TestReport:
     index: int = 0
     """Position among the problem's public tests, or among its hidden ones."""
     got: str = ""
-    """What the program printed (or returned, as JSON), decoded with replacement."""
+    """What the program printed (or returned, as plain data), decoded with replacement."""
     error: str = ""
     """stderr, or the compiler's message."""
     checker_message: str = ""
     """What the problem's checker said of the output."""
     cpu_s: float = 0.0
     peak_bytes: int = 0
+    check: str = "equal"
+    """What was checked of a returned value; see `problems.checks`."""
+
+    @property
+    def weak(self) -> bool:
+        """True if the program could have forged this: the test ran in its own process."""
+        return self.check == CODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,11 @@ class _Report:
     def passed(self) -> bool:
         """True if every test ran and was accepted."""
         return self.verdict is Verdict.ACCEPTED and len(self.tests) == self.total
+
+    @property
+    def weak(self) -> int:
+        """How many of the tests the program could have forged; see ``TestReport.weak``."""
+        return sum(test.weak for test in self.tests)
 
     @property
     def failures(self) -> tuple[TestReport, ...]:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import signal
 
 from rlef.errors import DataError, SandboxError
-from rlef.judge import call, plain
+from rlef.judge import plain, views
 from rlef.judge.compare import answers
 from rlef.judge.types import TestReport, Verdict
+from rlef.problems.checks import CODE
 from rlef.problems.types import Problem, TestCase
 from rlef.sandbox.types import RunResult, Status
 
@@ -33,7 +34,6 @@ _VERDICT = {
 
 def report_of(
     problem: Problem,
-    code: str,
     test: TestCase,
     run: RunResult,
     *,
@@ -44,17 +44,14 @@ def report_of(
 
     ``checked`` is the judgement of the problem's checker on the output, and its message.
     """
-    called = problem.form == "call"
-    got = call.result(run.stdout, call.marker(code, test.input)) if called else run.stdout
+    got = run.outward if problem.form == "call" else run.stdout
     error = run.stderr.decode(errors="replace")
-    if called:
-        error = call.without_driver(error, code)
     message = ""
     if run.ok and checked is not None:
         verdict, message = checked
         error = message if verdict is Verdict.JUDGE_ERROR else error
     elif run.ok:
-        right = got is not None and _answers(problem, test, got)
+        right = _answers(problem, test, got)
         verdict = Verdict.ACCEPTED if right else Verdict.WRONG_ANSWER
     else:
         verdict = _VERDICT[run.status]
@@ -63,24 +60,31 @@ def report_of(
         verdict=verdict,
         input=test.input,
         expected=test.output,
-        got=(got or b"").decode(errors="replace")[:keep],
+        got=got.decode(errors="replace")[:keep],
         error=error[-keep:],
         checker_message=message[:keep],
         cpu_s=run.cpu_s,
         peak_bytes=run.peak_bytes,
+        check=test.check,
     )
 
 
 def judge_error(test: TestCase, error: SandboxError) -> TestReport:
     """The report of a test that the sandbox failed to run."""
     return TestReport(
-        verdict=Verdict.JUDGE_ERROR, input=test.input, expected=test.output, error=f"sandbox: {error}"
+        verdict=Verdict.JUDGE_ERROR,
+        input=test.input,
+        expected=test.output,
+        error=f"sandbox: {error}",
+        check=test.check,
     )
 
 
 def _answers(problem: Problem, test: TestCase, got: bytes) -> bool:
     if problem.form == "stdin":
         return answers(test, got, problem.comparison)
+    if test.check == CODE:
+        return got == b"true"
     try:
         expected = [plain.parse(output) for output in (test.output, *test.also)]
     except plain.NotPlain as error:
@@ -89,7 +93,7 @@ def _answers(problem: Problem, test: TestCase, got: bytes) -> bool:
         value = plain.parse(got)
     except plain.NotPlain:
         return False
-    return any(plain.equal(right, value) for right in expected)
+    return any(views.holds(test.check, right, value) for right in expected)
 
 
 def _ending(run: RunResult) -> str:

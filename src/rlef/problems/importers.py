@@ -1,13 +1,12 @@
 """Readers of HumanEval, MBPP and APPS files, thin on purpose.
 
-What is imported judges as the original does. A problem whose tests can't be said as
-(input, output) pairs is left out and listed with the reason; nothing is dropped
-silently. Data are parsed as literals only, never executed.
+What is imported judges as the original does, but that floats may differ by 1e-6 and that a tuple
+will do where a list is expected. A problem whose tests can't be said is left out and listed with the
+reason; nothing is dropped silently. Data are parsed, never executed.
 
-Covered: asserts that compare one call with a literal. Not covered: tolerances, random
-tests, arguments that JSON has no form for (tuples, sets, keys that are not text), APPS
-problems tested by function calls. A tuple as a result becomes a JSON list, so a list
-is accepted in its place.
+Covered: asserts about one call and a constant (`problems.checks`); other asserts, as code that runs
+beside the candidate and is reported as weaker. Not covered: problems with a single test, APPS problems
+tested by function calls.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rlef.errors import DataError
-from rlef.problems.asserts import Inexpressible, asserted_tests, checked_tests, docstring_examples
+from rlef.problems.asserts import Inexpressible, Tests, asserted_tests, checked_tests, docstring_examples
 from rlef.problems.jsonl import json_lines
 from rlef.problems.types import Limits, Problem, Provenance, Solution, TestCase
 
@@ -45,7 +44,7 @@ def import_humaneval(path: Path) -> tuple[list[Problem], list[Skipped]]:
     for where, row in _rows(path, ("task_id", "prompt", "entry_point", "canonical_solution", "test")):
         name, problem_id = str(row["entry_point"]), str(row["task_id"]).lower()
         try:
-            tests = checked_tests(str(row["test"]), where)
+            tests = checked_tests(str(row["test"]), name, str(row["prompt"]), where)
             examples, lost = docstring_examples(str(row["prompt"]), name, tests)
             public, private = _share_out(examples, tests)
         except Inexpressible as reason:
@@ -78,10 +77,9 @@ def import_mbpp(path: Path) -> tuple[list[Problem], list[Skipped]]:
     for where, row in _rows(path, fields):
         problem_id = f"mbpp/{row['task_id']}"
         try:
-            if str(row["test_setup_code"]).strip():
-                raise Inexpressible("the tests need set-up code")
             asserts = _texts(row, "test_list", where) + _texts(row, "challenge_test_list", where)
-            name, tests = asserted_tests(asserts)
+            code = str(row["code"]).replace("\r\n", "\n")
+            name, tests = asserted_tests(asserts, str(row["test_setup_code"]).replace("\r\n", "\n"), code)
             public, private = _share_out({}, tests)
         except Inexpressible as reason:
             skipped.append(Skipped(id=problem_id, reason=str(reason)))
@@ -96,7 +94,7 @@ def import_mbpp(path: Path) -> tuple[list[Problem], list[Skipped]]:
                 form="call",
                 entry_point=name,
                 limits=Limits(cpu_s=5.0),  # the reference of mbpp/123 takes more than 2 s
-                solutions=(Solution(code=str(row["code"]).replace("\r\n", "\n"), note="reference"),),
+                solutions=(Solution(code=code, note="reference"),),
                 provenance=Provenance(
                     dataset="mbpp", split=_mbpp_split(row["task_id"]), family="mbpp", license="CC-BY-4.0"
                 ),
@@ -168,19 +166,18 @@ def _mbpp_split(task_id: object) -> str:
     return "prompt" if number <= 10 else "test" if number <= 510 else "valid" if number <= 600 else "train"
 
 
-def _share_out(
-    examples: dict[str, str], tests: dict[str, str]
-) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
+def _share_out(examples: Tests, tests: Tests) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
     """Public and private tests with disjoint inputs and at least one of each."""
-    if len({**examples, **tests}) < 2:
-        raise Inexpressible("fewer than two different tests")
-    public = dict(examples) or dict(list(tests.items())[:1])
-    private = {text: output for text, output in tests.items() if text not in public}
-    if not private:
+    every = list({**examples, **tests}.values())
+    shown = {test.input for test in examples.values()} or {test.input for test in every[:1]}
+    if all(test.input in shown for test in every):
         # All asserts stand in the docstring: the last one judges.
-        text = list(public)[-1]
-        private = {text: public.pop(text)}
-    return _tests(public), _tests(private)
+        shown.discard(every[-1].input)
+    public = tuple(test for test in every if test.input in shown)
+    private = tuple(test for test in every if test.input not in shown)
+    if not public or not private:
+        raise Inexpressible("fewer than two different tests")
+    return public, private
 
 
 def _tests(pairs: dict[str, str]) -> tuple[TestCase, ...]:

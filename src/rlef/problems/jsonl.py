@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from rlef.errors import DataError
+from rlef.problems import plain
+from rlef.problems.checks import CODE, split_check
 from rlef.problems.near import near
 from rlef.problems.types import CHECKER_ARGUMENTS, Problem
 
@@ -126,15 +128,26 @@ def _no_constant(name: str) -> None:
 
 
 def _check_call(problem: Problem, where: str) -> None:
-    """A ``call`` problem names its function; inputs are JSON lists, outputs JSON."""
+    """A ``call`` problem names its function; its tests are plain data, or code."""
     if not problem.entry_point:
         raise DataError(f"{where}: entry_point is missing; a 'call' problem names its function there")
     for group in ("public_tests", "private_tests", "generated_tests"):
         for index, test in enumerate(getattr(problem, group)):
+            place = f"{where}: {group}[{index}]"
+            _check_check(test.check, place)
+            if test.check == CODE:
+                continue
             texts = {"input": test.input, "output": test.output}
             texts |= {f"also[{i}]": text for i, text in enumerate(test.also)}
             for name, text in texts.items():
-                _check_call_text(text, name, f"{where}: {group}[{index}].{name}")
+                _check_call_text(text, name, f"{place}.{name}")
+
+
+def _check_check(check: str, where: str) -> None:
+    try:
+        split_check(check)
+    except ValueError as error:
+        raise DataError(f"{where}.check: {error}; problems/checks.py lists them") from None
 
 
 def _check_checker(problem: Problem, where: str) -> None:
@@ -167,9 +180,9 @@ def _check_checker(problem: Problem, where: str) -> None:
 
 def _check_call_text(text: str, name: str, where: str) -> None:
     try:
-        value = json.loads(text)
-    except ValueError:
-        raise DataError(f"{where} must be JSON in a 'call' problem") from None
+        value = plain.parse(text)
+    except plain.NotPlain as reason:
+        raise DataError(f"{where} must be JSON in a 'call' problem ({reason})") from None
     if name == "input" and not isinstance(value, list):
         raise DataError(f"{where} must be a JSON list of arguments in a 'call' problem")
 

@@ -17,8 +17,8 @@ Comparison = Literal["tokens", "unordered", "lines", "exact", "deepmind", "check
 class TestCase:
     """One test. For ``stdin`` problems ``input`` and ``output`` are the two streams.
 
-    For ``call`` problems ``input`` is a JSON list of positional arguments and
-    ``output`` is the JSON of the value that the call must return.
+    For ``call`` problems ``input`` is a list of positional arguments and ``output`` the
+    value that the call must return, both as plain data (JSON with tags, `problems.plain`).
     """
 
     __test__ = False  # not a pytest class
@@ -28,6 +28,8 @@ class TestCase:
     """The expected output: the one that feedback shows."""
     also: tuple[str, ...] = ()
     """Further outputs that are as right, in the same form as ``output``."""
+    check: str = "equal"
+    """``call`` problems: what is checked of the returned value, one of `problems.checks`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ async with await Sandbox.open(config.sandbox) as sandbox:
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Future
@@ -17,16 +18,19 @@ from types import TracebackType
 
 import rlef.config
 from rlef.errors import SandboxError, SandboxUnavailable
-from rlef.sandbox import bundle, cgroups, languages
+from rlef.sandbox import bundle, calls, cgroups, languages
 from rlef.sandbox.doctor import unavailable
-from rlef.sandbox.inputs import Inputs
 from rlef.sandbox.interpreter import home_profile
-from rlef.sandbox.job import Delivery, Job, first_result
+from rlef.sandbox.job import Delivery, Job, first_result, python_job
 from rlef.sandbox.languages.workshop import Program, Workshop
-from rlef.sandbox.profile import PYTHON_FILES
 from rlef.sandbox.room import Room
+from rlef.sandbox.status import file_limit
 from rlef.sandbox.supervisor import BootError, Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
+from rlef.sandbox.zygote.protocol import Mode
+
+CHUNK = 256
+"""Most calls that share a process."""
 
 _IN_FLIGHT, _IN_FLIGHT_A_SLOT = 256, 8
 """Most programs that are handed to the slots at a time. Many, because the slots have to live on
@@ -106,13 +110,45 @@ class Sandbox:
         tongue = languages.find(language)
         text = _encoded(source, stdins)
         if tongue is languages.PYTHON:
-            job = _python_job(text, stdins, limits, beside, files, arguments, collect)
+            job = python_job(text, stdins, limits, beside, files, arguments, collect)
             job.alone = alone
             runs = self._results(job)
         else:
             runs = self._run_foreign(tongue, text, stdins, limits, beside, files, arguments, collect, alone)
         async with aclosing(runs):
             async for result in runs:
+                yield result
+
+    async def call(
+        self,
+        source: str,
+        function: str,
+        arguments: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        chunk: int = CHUNK,
+        together_s: float = math.inf,
+        alone: bool = False,
+    ) -> AsyncGenerator[RunResult, None]:
+        """Call ``function`` of ``source`` with each of ``arguments``; one result a call, in order.
+
+        A text of ``arguments`` is a list as plain data (`problems.plain`); ``outward`` of a result is
+        the value that the call returned, in the same form, written by a hostile program, and
+        empty if there is none. Where there is no ``function`` the texts are code to execute after
+        the program, and the value is ``true`` or ``false``; nothing parts such code from the program.
+
+        Up to ``chunk`` calls share a process if nothing can pass between them (`sandbox.calls`), as
+        long as they take less than ``together_s`` of CPU time. Otherwise as ``run``.
+        """
+        text = _encoded(source, arguments)
+
+        def start(chunks: list[bytes]) -> AsyncGenerator[RunResult, None]:
+            job = Job(text, [b""] * len(chunks), limits, mode=Mode.CALL, inward=chunks)
+            job.outward_bytes, job.alone = file_limit(limits), alone
+            return self._results(job)
+
+        async with aclosing(calls.made(start, function, arguments, limits, chunk, together_s)) as results:
+            async for result in results:
                 yield result
 
     async def _run_foreign(
@@ -180,7 +216,8 @@ class Sandbox:
                 item = await arrived.get()
                 over = not isinstance(item, RunResult)
                 if isinstance(item, RunResult):
-                    yield item if job.inward is None else replace(item, files=bundle.outward(item.outward))
+                    bundled = job.inward is not None and job.mode is not Mode.CALL
+                    yield replace(item, files=bundle.outward(item.outward)) if bundled else item
                 elif item is not None:
                     raise item
         finally:
@@ -268,25 +305,6 @@ def _run_once(
         result = program.refusal(checked) or result
     program.close()
     return result
-
-
-def _python_job(
-    source: bytes,
-    stdins: Sequence[bytes],
-    limits: RunLimits,
-    beside: Mapping[str, bytes] | None,
-    files: Sequence[Mapping[str, bytes]] | None,
-    arguments: Sequence[str],
-    collect: Mapping[str, int] | None,
-) -> Job:
-    job = Job(source, stdins, limits)
-    if files is not None or beside:
-        each = files if files is not None else [{}] * len(stdins)
-        own, wanted = beside or {}, collect or {}
-        job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(wanted)
-        bundle.check_names(own, wanted, *each)
-        job.inward = Inputs(len(each), lambda at: bundle.inward({**own, **each[at]}, arguments, wanted))
-    return job
 
 
 def _encoded(source: str, stdins: Sequence[bytes]) -> bytes:

@@ -189,9 +189,9 @@ class Slot:
         count = min(len(job.stdins), protocol.WINDOW)
         factor = 4 if self.group else 1
         mode = job.mode
-        if mode is None:
-            again = (len(job.stdins) - 1) * (len(job.source) + _EMPTY_SOURCE)
-            mode = Mode.APART if again > _APART_FROM else Mode.HERE
+        again = (len(job.stdins) - 1) * (len(job.source) + _EMPTY_SOURCE)
+        if again > _APART_FROM and mode in (None, Mode.CALL):
+            mode = Mode.APART if mode is None else Mode.CALL_APART
         heads = 2 if job.executable >= 0 else 1
         head = protocol.RUN.pack(
             Kind.RUN,
@@ -202,7 +202,7 @@ class Slot:
             int(wall_limit(limits) * 1e9),
             self._base[0] + factor * limits.memory_bytes + _BIG_STACK + job.reserved_bytes,
             max(file_limit(limits), job.outward_bytes),
-            mode,
+            Mode.HERE if mode is None else mode,
             heads,
             3 if job.inward is None else 5,
         )
@@ -302,7 +302,8 @@ class Slot:
             # Its peak counts from that of the process that became it, and it needs none of that.
             base = max(0, base - job.limits.memory_bytes)
         result = classify(ending, job.limits, self.rung, base)
-        return (replace(result, outward=outward) if outward else result), last
+        alone = stage == Stage.ALONE
+        return (replace(result, outward=outward, keeps_state=alone) if outward or alone else result), last
 
     def end(self) -> None:
         """Forget the run and free its descriptors."""

@@ -89,7 +89,7 @@ def _status(ending: Ending, limits: RunLimits, base_bytes: int, number: int) -> 
     if number == signal.SIGKILL and not explained:
         # As pid 1 of its namespace a program can't kill itself: someone outside did.
         raise SandboxError("a test process was killed from outside")
-    if ending.stage is not Stage.RUNNING:
+    if ending.stage not in (Stage.RUNNING, Stage.ALONE):
         return Status.COMPILE_ERROR
     failed = ending.wait_status != 0
     over_output = len(ending.stdout) > limits.output_bytes or ending.stderr_size >= file_limit(limits)

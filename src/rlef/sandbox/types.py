@@ -59,7 +59,11 @@ class RunResult:
     """Peak resident set of the process, in bytes."""
     rung: Rung = Rung.L2
     outward: bytes = b""
-    """What came back beside stdout: the results of calls, or a bundle of files."""
+    """What came back beside stdout: the result of a call as plain data, or a bundle of files."""
+    keeps_state: bool = False
+    """Several calls were asked for, and the program may keep state between calls: only the first was made."""
+    shared: bool = False
+    """A call that was not the first in its process. Its ``cpu_s`` is its share."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """Files that the program left and that were asked for."""
 

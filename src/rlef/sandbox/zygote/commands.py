@@ -105,7 +105,7 @@ class Command:
         """Turn the process just forked into the command."""
         if self.directory:
             os.chdir(self.directory)
-        program.seal(self.run, fds, -1 if self.path else self.run.heads[1])
+        program.seal(self.run, fds, *([] if self.path else [self.run.heads[1]]))
         resource.setrlimit(resource.RLIMIT_STACK, (self.stack, self.stack))
         # Refused unless further processes are granted, which this function calls a ValueError.
         with contextlib.suppress(OSError, ValueError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import fcntl
 import gc
 import linecache
 import mmap
@@ -27,11 +28,13 @@ NAME = "solution.py"
 _STACK_BYTES = 64 * 2**20
 _OPEN_FILES = 128
 _TASKS = 128
-_SETUP, _COMPILING, _RUNNING, _REFUSED = (int(stage) for stage in Stage)
+_SETUP, _COMPILING, RUNNING, _REFUSED, ALONE = (int(stage) for stage in Stage)
 _RECURSION_LIMIT = 1000
+_OUT_OF_THE_WAY = 100
+"""A descriptor above those that a test begins with."""
 
 _main = types.ModuleType("__main__")
-_scope = _main.__dict__
+scope = _main.__dict__
 _source = b""
 
 
@@ -48,7 +51,7 @@ def add_site_builtins() -> None:
 
 def become_main() -> None:
     """Make the module ready in which programs will run, and tracebacks their lines."""
-    _scope.update(__builtins__=sys.modules["builtins"], __file__=NAME, __cached__=None)
+    scope.update(__builtins__=sys.modules["builtins"], __file__=NAME, __cached__=None)
     sys.modules["__main__"] = _main
     # An entry of one item is called for the text when a traceback first asks.
     linecache.cache[NAME] = (lambda: _source.decode("utf-8", "replace"),)
@@ -95,17 +98,32 @@ def compile_source(source: bytes) -> types.CodeType | None:
         return None
 
 
-def seal(limits: Any, fds: tuple[int, ...], keep: int = -1) -> None:
-    """Descriptors, capabilities and limits of a test; ``keep`` becomes descriptor 3."""
-    os.dup2(fds[0], 0)
-    os.dup2(fds[1], 1)
-    os.dup2(fds[2], 2)
-    if keep < 0:
-        kernel.seal()
-    else:
-        if keep != 3:
-            os.dup2(keep, 3, inheritable=False)
-        kernel.seal(4)
+def compile_or_refuse(source: bytes, page: mmap.mmap) -> types.CodeType:
+    """Compile in a sealed test, which ends if the compiler refuses."""
+    page[0] = _COMPILING
+    code = compile_source(source)
+    if code is None:
+        page[0] = _REFUSED
+        os._exit(1)
+    return code
+
+
+def let_go(page: mmap.mmap, stage: int) -> None:
+    """Tell the stage; from here on nothing is shared."""
+    page[0] = stage
+    page.close()
+
+
+def seal(limits: Any, fds: tuple[int, ...], *keep: int) -> None:
+    """Descriptors, capabilities and limits of a test; those of ``keep`` become 3 and the following."""
+    for place, fd in enumerate(fds[:3]):
+        os.dup2(fd, place)
+    if keep:
+        # Out of each other's way first: none of them may be where another has to go.
+        apart = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for fd in keep]
+        for place, fd in enumerate(apart, 3):
+            os.dup2(fd, place, inheritable=False)
+    kernel.seal(3 + len(keep))
     setrlimit = resource.setrlimit
     setrlimit(resource.RLIMIT_FSIZE, limits.file_bytes)
     setrlimit(resource.RLIMIT_AS, limits.address_bytes)
@@ -120,27 +138,25 @@ def run(limits: Any, fds: tuple[int, ...], source: bytes, code: Any, page: mmap.
 def start(source: bytes, code: Any, page: mmap.mmap) -> NoReturn:
     """Run the program in a process that is sealed, and exit."""
     if code is None:
-        page[0] = _COMPILING
-        code = compile_source(source)
-        if code is None:
-            page[0] = _REFUSED
-            os._exit(1)
-    page[0] = _RUNNING
-    page.close()  # from here on nothing is shared
+        code = compile_or_refuse(source, page)
+    let_go(page, RUNNING)
     status = 0
     try:
-        exec(code, _scope)
+        exec(code, scope)
     except BaseException as error:
-        status = _failed(error)
-    _finish(status)
+        status = failed(error)
+    finish(status)
 
 
-def _failed(error: BaseException) -> int:
-    """Report an exception that reached the top, as the interpreter does; the exit status."""
+def failed(error: BaseException, own: int = 1) -> int:
+    """Report an exception that reached the top, as the interpreter does; the exit status.
+
+    ``own`` is how many frames at the bottom of its stack are the sandbox's.
+    """
     if isinstance(error, SystemExit):
         return _exit_status(error.code)
     try:
-        _print_traceback(error)
+        _print_traceback(error, own)
     except BaseException:
         # Out of memory, or stderr is gone: the name of the class is all there is to say.
         error.__traceback__ = None
@@ -148,13 +164,13 @@ def _failed(error: BaseException) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _finish(status: int) -> NoReturn:
+def finish(status: int) -> NoReturn:
     """Join threads, run atexit, flush, drop the globals, flush what they held, exit."""
     if _thread._count():
         try:
             threading._shutdown()  # type: ignore[attr-defined]
         except BaseException as error:
-            _failed(error)
+            failed(error)
     atexit._run_exitfuncs()
     lost = not _flush(sys.stdout) or not _flush(sys.stderr)
     if b"__del__" in _source or sys.stdout is not sys.__stdout__ or b"open(" in _source:
@@ -164,9 +180,9 @@ def _finish(status: int) -> NoReturn:
 
 def _drop_globals() -> bool:
     """Finalise what the program's globals hold, open files above all. True if output was lost."""
-    for name in list(_scope):
+    for name in list(scope):
         if name != "__builtins__":
-            _scope[name] = None
+            scope[name] = None
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     gc.collect()
     return not _flush(sys.__stdout__) or not _flush(sys.__stderr__)
@@ -188,9 +204,10 @@ def _say(text: str) -> None:
         _flush(sys.stderr)
 
 
-def _print_traceback(error: BaseException) -> None:
-    top = error.__traceback__
-    error.__traceback__ = top.tb_next if top else None  # leave out the frame of run()
+def _print_traceback(error: BaseException, own: int) -> None:
+    for _ in range(own):
+        top = error.__traceback__
+        error.__traceback__ = top.tb_next if top else None
     if sys.excepthook is not sys.__excepthook__:
         sys.excepthook(type(error), error, error.__traceback__)
     else:

@@ -49,6 +49,8 @@ class Stage(IntEnum):
     """The page is unmapped from here on."""
     REFUSED = 3
     """The compiler refused the source; its message is on stderr."""
+    ALONE = 4
+    """As RUNNING, in mode CALL: the test makes its first call only, as the program may keep state."""
 
 
 class Mode(IntEnum):
@@ -62,6 +64,8 @@ class Mode(IntEnum):
     """Python; each test calls a function many times (``calls.py``)."""
     EXEC = 3
     """A command; each test is one execution of it."""
+    CALL_APART = 4
+    """As CALL; a template compiles the source once for all tests."""
 
 
 class Reason(IntEnum):

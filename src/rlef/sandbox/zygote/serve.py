@@ -25,14 +25,15 @@ import time
 from collections import deque
 from typing import Any, NoReturn
 
-from . import commands, files, hot, kernel, program
+from . import calls, commands, files, hot, kernel, program
 from .protocol import HEAD_MOST, MORE, RESULT, RUN, STOP, TEST_MOST, WINDOW, Kind, Mode, Reason, Stage
 
-_SETUP, _COMPILING, _RUNNING, _REFUSED = (int(stage) for stage in Stage)
+_SETUP, _COMPILING, _RUNNING, _REFUSED, _ = (int(stage) for stage in Stage)
 _NONE, _CPU, _IDLE = (int(reason) for reason in Reason)
 _RUN, _MORE, _STOP = int(Kind.RUN), int(Kind.MORE), int(Kind.STOP)
 _RESULT, _FAILED, _STOPPED = int(Kind.RESULT), int(Kind.FAILED), int(Kind.STOPPED)
-_HERE, _APART, _CALL, _EXEC = (int(mode) for mode in Mode)
+_HERE, _APART, _CALL, _EXEC, _CALL_APART = (int(mode) for mode in Mode)
+_CALLS = (_CALL, _CALL_APART)
 _TEMPLATE_AT = 16
 """Where the template's stage is in the shared page; the test's is at 0."""
 _FD_BYTES = _socket.CMSG_SPACE(4 * (HEAD_MOST + TEST_MOST * WINDOW))
@@ -63,7 +64,7 @@ class Run:
             heads,
             self.descriptors,
         ) = RUN.unpack(data)
-        self.has_files = self.descriptors > 3 and self.mode != _CALL
+        self.has_files = self.descriptors > 3 and self.mode not in _CALLS
         # For the further processes of a compiler, whose clocks nobody watches.
         seconds = -(-self.cpu_ns // 10**9) + 1
         self.first_look_ms = min(self.cpu_ns, self.wall_ns) / 1e6
@@ -120,7 +121,7 @@ class Server:
 
     def accept(self, run: Run) -> None:
         """Run one program, here or in a template."""
-        if run.mode == _APART:
+        if run.mode in (_APART, _CALL_APART):
             self.host(run)
         else:
             with contextlib.suppress(Stopped):
@@ -191,6 +192,8 @@ class Server:
         if bundle is not None:
             os.chdir(files.WORK)
             sys.argv += bundle["arguments"]
+        if run.mode in _CALLS:
+            calls.run(run, fds, source, code, self.page)
         program.run(run, fds, source, code, self.page)
 
     def report(
