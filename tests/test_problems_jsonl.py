@@ -39,7 +39,10 @@ STDIN = st.builds(
     generated_tests=TESTS | st.just(()),
     comparison=st.sampled_from([mode for mode in get_args(Comparison) if mode != "checker"]),
     limits=st.builds(
-        Limits, cpu_s=st.floats(0.1, 9), memory_bytes=st.integers(1, 2**40), output_bytes=st.integers(1)
+        Limits,
+        cpu_s=st.floats(0.1, 9),
+        memory_bytes=st.integers(1, 2**40),
+        output_bytes=st.integers(1, 2**40),
     ),
     solutions=st.lists(st.builds(Solution, code=TEXT, verdict=TEXT, note=TEXT), max_size=2).map(tuple),
     provenance=st.builds(
@@ -142,6 +145,9 @@ def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
         ({"statement": 3}, "statement must be text, not a whole number"),
         ({"public_tests": "12"}, "public_tests must be a list, not text"),
         ({"public_tests": [{"input": "1"}]}, "field 'public_tests[0].output' is missing"),
+        ({"limits": {"cpu_s": -1}}, "limits must be positive"),
+        ({"limits": {"cpu_s": 1e300}}, "limits must be positive, at most 1e8 s"),
+        ({"limits": {"memory_bytes": 0}}, "limits must be positive"),
         ({"limits": {"cpu_s": "2"}}, "limits.cpu_s must be a number or a whole number"),
         ({"limits": {"memory_bytes": True}}, "limits.memory_bytes must be a whole number, not true or false"),
         ({"form": "sdtin"}, "did you mean 'stdin'"),

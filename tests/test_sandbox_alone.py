@@ -10,6 +10,7 @@ import pytest
 
 from rlef.errors import SandboxError, SandboxUnavailable
 from rlef.sandbox import RunLimits, RunResult, Sandbox
+from rlef.sandbox.place import paused
 from rlef.sandbox.zygote.protocol import WINDOW
 from sandbox_help import SUM, fresh
 
@@ -152,9 +153,9 @@ def test_a_paused_run_can_be_cancelled_and_is_not_taken_for_silent(monkeypatch: 
         alone = asyncio.create_task(log.run("alone", [0.6], alone=True))
         while not boss._alone.running:
             await asyncio.sleep(0.01)
-        paused = [s for s in list(boss._slots) if s.paused]
-        assert len(paused) == 2
-        for one in paused:
+        waiting = [s for s in list(boss._slots) if paused(s)]
+        assert len(waiting) == 2
+        for one in waiting:
             one.deadline = 0.0  # long ago
         tasks[0].cancel()
         await alone

@@ -50,6 +50,9 @@ def row_to_problem(row: object, where: str = "row") -> Problem:
         raise DataError(f"{where}: id is empty")
     if not problem.public_tests and not problem.hidden_tests:
         raise DataError(f"{where}: the problem has no tests; give public_tests or private_tests")
+    sizes = problem.limits.memory_bytes, problem.limits.output_bytes
+    if not 0 < problem.limits.cpu_s <= 1e8 or not all(0 < size < 2**60 for size in sizes):
+        raise DataError(f"{where}: limits must be positive, at most 1e8 s and below 2**60 bytes")
     if problem.form == "call":
         _check_call(problem, where)
     if problem.checker or problem.comparison == "checker":

@@ -45,8 +45,8 @@ def outward(data: bytes) -> dict[str, bytes]:
         at = end + 1
         for name, size in json.loads(data[: max(end, 0)]):
             found[name], at = data[at : at + size], at + size
-            if len(found[name]) != size:
+            if len(found[name]) != size or not isinstance(name, str):
                 raise ValueError("a file is cut off")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise SandboxError(f"a slot sent a torn bundle: {error}") from None
     return found

@@ -111,11 +111,17 @@ class Group:
         self._memory, self._pids = places.memory / name, places.pids / name
         self._limit = 2**63  # none yet
         self._kills = 0
-        for group in {self._memory, self._pids}:
-            group.mkdir(exist_ok=True)
-        (self._pids / "pids.max").write_text(str(_TASKS))
-        if self._version == 2:
-            self._write_if_there("memory.swap.max", "0")
+        try:
+            for group in (self._memory, self._pids):
+                group.mkdir(exist_ok=True)
+            (self._pids / "pids.max").write_text(str(_TASKS))
+            if self._version == 2:
+                self._write_if_there("memory.swap.max", "0")
+        except OSError:
+            for group in {self._memory, self._pids}:
+                with contextlib.suppress(OSError):
+                    group.rmdir()
+            raise
 
     def attach(self, pid: int) -> None:
         """Move a process in; its children follow."""
@@ -144,11 +150,21 @@ class Group:
             (self._memory / name).write_text(text)
 
     def killed(self) -> bool:
-        """True if the group's memory ran out and something was killed since last asked."""
+        """True if the group's memory ran out and killed something not asked about so far.
+
+        Each kill is told once, so that of several tests that were killed each gets its own.
+        """
+        before, self._kills = self._kills, min(self._kills + 1, self._kills_in_all())
+        return self._kills > before
+
+    def forget_kills(self) -> None:
+        """Tell no more of the kills so far."""
+        self._kills = self._kills_in_all()
+
+    def _kills_in_all(self) -> int:
         name = "memory.events" if self._version == 2 else "memory.oom_control"
         counts = dict(line.split()[:2] for line in (self._memory / name).read_text().splitlines())
-        before, self._kills = self._kills, int(counts.get("oom_kill", 0))
-        return self._kills > before
+        return int(counts.get("oom_kill", 0))
 
     def remove(self) -> None:
         """Remove the group. Its processes must be dead; waits a little until they are reaped."""

@@ -10,8 +10,9 @@ from typing import Any
 
 from rlef.errors import SandboxError, SandboxUnavailable
 from rlef.sandbox import cgroups
+from rlef.sandbox.failures import BootError
 from rlef.sandbox.slot import Slot
-from rlef.sandbox.supervisor import BootError, Supervisor
+from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.types import Rung
 
 CGROUP = "memory and pids cgroup"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +45,12 @@ class Job:
     received: int = 0
     outputs: deque[tuple[int, ...]] = field(default_factory=deque)
     """stdout and stderr of each test under way, and what comes back besides."""
+
+    def fail(self, error: Exception) -> None:
+        """Deliver an error, unless the job was dropped or its holder can take nothing any more."""
+        if not self.cancelled:
+            with contextlib.suppress(Exception):  # an event loop that is closed, above all
+                self.deliver(error)
 
 
 def first_result(submit: Callable[[Job], None], job: Job) -> RunResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Sequence
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
@@ -24,6 +25,18 @@ def sealed_file(data: bytes, name: str) -> int:
 def output_file(name: str) -> int:
     """A descriptor of an empty file to write to."""
     return os.memfd_create(name, os.MFD_CLOEXEC)
+
+
+def output_files(names: Sequence[str]) -> tuple[int, ...]:
+    """One empty file for each name; all or none."""
+    made: list[int] = []
+    try:
+        for name in names:
+            made.append(output_file(name))
+    except BaseException:
+        close_all(made)
+        raise
+    return tuple(made)
 
 
 def head(fd: int, most: int) -> bytes:

@@ -12,6 +12,16 @@ _IN_A_ROW = 4
 """Jobs that run alone one after another before runs under way go on."""
 
 
+def paused(slot: Slot) -> bool:
+    """True if a run is under way and waits for us to send its further tests."""
+    return slot.phase is Phase.BUSY and slot.job is not None and slot.job.sent == slot.job.received
+
+
+def working(slot: Slot) -> bool:
+    """True if the slot's processes do something, and have to answer in time."""
+    return slot.phase is not Phase.IDLE and not paused(slot)
+
+
 class Place:
     """A CPU and its slots, the one used last at the end. At most one of them is not idle."""
 
@@ -55,9 +65,9 @@ class Alone:
             return False
         if not job.alone:
             return True
-        if self._in_a_row >= _IN_A_ROW and any(slot.paused for slot in self._slots):
+        if self._in_a_row >= _IN_A_ROW and any(paused(slot) for slot in self._slots):
             return False
-        return not any(slot.working for slot in self._slots)
+        return not any(working(slot) for slot in self._slots)
 
     def started(self, job: Job) -> None:
         """To be told of each job that starts."""
@@ -82,6 +92,6 @@ class Alone:
         if not self._held or self._holding:
             return []
         self._held = False
-        paused = [slot for slot in self._slots if slot.paused]
-        self._in_a_row = 0 if paused else self._in_a_row
-        return paused
+        found = [slot for slot in self._slots if paused(slot)]
+        self._in_a_row = 0 if found else self._in_a_row
+        return found

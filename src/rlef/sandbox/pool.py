@@ -8,6 +8,7 @@ async with await Sandbox.open(config.sandbox) as sandbox:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -20,12 +21,13 @@ import rlef.config
 from rlef.errors import SandboxError, SandboxUnavailable
 from rlef.sandbox import bundle, calls, cgroups, languages
 from rlef.sandbox.doctor import unavailable
+from rlef.sandbox.failures import BootError
 from rlef.sandbox.interpreter import home_profile
 from rlef.sandbox.job import Delivery, Job, first_result, python_job
 from rlef.sandbox.languages.workshop import Program, Workshop
 from rlef.sandbox.room import Room
 from rlef.sandbox.status import file_limit
-from rlef.sandbox.supervisor import BootError, Supervisor
+from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.types import Rung, RunLimits, RunResult
 from rlef.sandbox.zygote.protocol import Mode
 
@@ -205,7 +207,7 @@ class Sandbox:
             arrived.put_nowait(item)
 
         def deliver(item: Delivery) -> None:
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(take, item)
 
         job.deliver = deliver

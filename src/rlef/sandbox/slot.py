@@ -20,16 +20,17 @@ from enum import Enum, auto
 from pathlib import Path
 
 from rlef.errors import SandboxError
-from rlef.sandbox import cgroups, memory
+from rlef.sandbox import cgroups, memory, replies
+from rlef.sandbox.host import jail_uid, parent
 from rlef.sandbox.job import Job, wall_limit
 from rlef.sandbox.profile import PYTHON, Profile
+from rlef.sandbox.replies import Report
 from rlef.sandbox.status import Ending, classify, file_limit
 from rlef.sandbox.types import Rung, RunResult
 from rlef.sandbox.zygote import protocol
 from rlef.sandbox.zygote.protocol import Kind, Mode, Reason, Stage
 
 _MAIN = Path(__file__).with_name("zygote") / "__main__.py"
-_NOBODY = 65534
 _BOOT_S = 30.0
 _APART_FROM = 4096
 """Bytes compiled again and again above which compiling once, in a template, is faster: a template
@@ -56,16 +57,6 @@ def interpreter() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
-def jail_uid() -> int:
-    """The user that slots become: nobody if we are root and may, else 0 for no change."""
-    if os.geteuid() != 0:
-        return 0
-    rows = [
-        [int(word) for word in line.split()] for line in Path("/proc/self/uid_map").read_text().splitlines()
-    ]
-    return _NOBODY if any(first <= _NOBODY < first + count for first, _, count in rows) else 0
-
-
 class Slot:
     """One zygote, pinned to ``cpu``. Raises ``OSError`` if it can't even be started."""
 
@@ -89,6 +80,7 @@ class Slot:
         self._zygote = -1
         self._base = (0, 0)
         self._log = -1
+        self._stale_kills = False  # counted in the group, but no concern of the next run
         self.process: subprocess.Popen[bytes] | None = None
         self.group: cgroups.Group | None = None
         self.deadline = time.monotonic() + _BOOT_S
@@ -156,27 +148,26 @@ class Slot:
 
     def booted(self, message: bytes) -> bool:
         """Digest a boot message; True when the zygote is ready. Raises ``SandboxError``."""
-        head, *rows = message.decode().split("\n")
-        word, *numbers = head.split()
-        if word == "zygote":
-            with contextlib.suppress(ProcessLookupError):
-                self._zygote = os.pidfd_open(int(numbers[0]))
+        boot = replies.boot(message)
+        if boot.word == "zygote":
+            self._watch(boot.numbers[0])
             return False
-        self.steps = dict(row.split("\t", 1) for row in rows)
-        if word == "missing":
+        self.steps = boot.steps
+        if boot.word == "missing":
             raise SandboxError("a layer of isolation is missing")
-        self._base = (int(numbers[0]), int(numbers[1]))
+        self._base = (boot.numbers[0], boot.numbers[1])
         return True
 
-    @property
-    def paused(self) -> bool:
-        """True if a run is under way and waits for us to send its further tests."""
-        return self.phase is Phase.BUSY and self.job is not None and self.job.sent == self.job.received
-
-    @property
-    def working(self) -> bool:
-        """True if the slot's processes do something, and have to answer in time."""
-        return self.phase is not Phase.IDLE and not self.paused
+    def _watch(self, pid: int) -> None:
+        """Keep hold of pid 1 of the slot, which `kill` will kill: the launcher's child, nobody else."""
+        try:
+            held = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return  # it has ended, and its end of the socket tells so
+        if self._zygote >= 0 or not self.process or parent(pid) not in (self.process.pid, -1):
+            os.close(held)
+            raise SandboxError("a slot names a process that is not its own")
+        self._zygote = held
 
     def begin(self, job: Job) -> None:
         """Start a run. Raises ``OSError``."""
@@ -185,6 +176,9 @@ class Slot:
         self.runs += 1
         limits = job.limits
         if self.group:
+            if self._stale_kills:
+                self.group.forget_kills()
+                self._stale_kills = False
             self.group.limit(limits.memory_bytes + limits.output_bytes + limits.stderr_bytes)
         count = min(len(job.stdins), protocol.WINDOW)
         factor = 4 if self.group else 1
@@ -237,44 +231,44 @@ class Slot:
 
     def _test_files(self, job: Job, index: int, inputs: list[int]) -> list[int]:
         """Descriptors of one test; those that can be closed once sent are added to ``inputs``."""
-        inputs.append(memory.sealed_file(job.stdins[index], "stdin"))
-        outputs = [memory.output_file(name) for name in ("stdout", "stderr")]
-        if job.inward is None:
-            job.outputs.append((*outputs,))
-            return [inputs[-1], *outputs]
-        stdin = inputs[-1]
-        outputs.append(memory.output_file("outward"))
-        job.outputs.append((*outputs,))
-        inputs.append(memory.sealed_file(job.inward[index], "inward"))
-        return [stdin, *outputs[:2], inputs[-1], outputs[2]]
+        stdin = memory.sealed_file(job.stdins[index], "stdin")
+        inputs.append(stdin)
+        inward = [] if job.inward is None else [memory.sealed_file(job.inward[index], "inward")]
+        inputs += inward
+        names = ("stdout", "stderr") if job.inward is None else ("stdout", "stderr", "outward")
+        outputs = memory.output_files(names)
+        job.outputs.append(outputs)
+        return [stdin, *outputs[:2], *inward, *outputs[2:]]
 
     def stop(self) -> None:
         """Ask the zygote to drop the run. Raises ``OSError``."""
-        self.phase = Phase.STOPPING
+        self.phase, self._stale_kills = Phase.STOPPING, True
         self.deadline = time.monotonic() + _BOOT_S
         self.sock.send(protocol.STOP.pack(Kind.STOP, self._run))
 
     def stopped(self, message: bytes) -> bool:
         """True if the message answers our latest STOP."""
-        return message[0] == Kind.STOPPED and protocol.STOP.unpack(message)[1] == self._run
+        run = replies.stopped(message)
+        if run is None:
+            replies.reports(message)  # of tests that ended before the STOP arrived
+        return run == self._run
 
     def results(self, message: bytes) -> Iterator[tuple[RunResult, bool]]:
         """Results of tests and whether each is the run's last; those of an old run are left out.
 
         Raises ``SandboxError`` if the slot failed rather than the program.
         """
-        size = protocol.RESULT.size
-        for at in range(0, len(message), size):
-            if message[at] != Kind.STOPPED and (outcome := self._result(message[at : at + size])):
-                yield outcome
+        for report in replies.reports(message):
+            if report.run > self._run:
+                raise SandboxError("a slot tells of a run to come")
+            if report.run == self._run and self.job is not None:
+                yield self._result(report, self.job)
 
-    def _result(self, message: bytes) -> tuple[RunResult, bool] | None:
-        kind, run, _, stage, reason, status, cpu_ns, wall_ns, peak = protocol.RESULT.unpack(message)
-        job = self.job
-        if run != self._run or job is None or not job.outputs:
-            return None
-        if kind == Kind.FAILED and stage != Stage.COMPILING:
-            raise SandboxError(f"a slot failed in a run: {self.log() or _unstarted(job, status)}")
+    def _result(self, report: Report, job: Job) -> tuple[RunResult, bool]:
+        if report.kind == Kind.FAILED and report.stage != Stage.COMPILING:
+            raise SandboxError(f"a slot failed in a run: {self.log() or _unstarted(job, report.wait_status)}")
+        if not job.outputs or (report.kind == Kind.RESULT and report.index != job.received):
+            raise SandboxError("a slot tells of a test that it has not got")
         out, err, *back = files = job.outputs.popleft()
         job.received += 1
         try:
@@ -284,26 +278,39 @@ class Slot:
         finally:
             memory.close_all(files)
         ending = Ending(
-            stage=Stage(stage),
-            reason=Reason(reason),
-            wait_status=status,
-            cpu_s=cpu_ns / 1e9,
-            wall_s=wall_ns / 1e9,
-            peak_bytes=peak,
+            stage=report.stage,
+            reason=report.reason,
+            wait_status=report.wait_status,
+            cpu_s=report.cpu_ns / 1e9,
+            wall_s=report.wall_ns / 1e9,
+            peak_bytes=report.peak_bytes,
             stdout=stdout,
             stderr=stderr,
             stderr_size=stderr_size,
-            out_of_memory=bool(self.group and status and self.group.killed()),
+            out_of_memory=self._ran_out(report),
         )
         self.deadline = time.monotonic() + 10 * wall_limit(job.limits) + _BOOT_S
-        last = stage != Stage.RUNNING or job.received == len(job.stdins)
+        last = report.stage != Stage.RUNNING or job.received == len(job.stdins)
         base = self._base[1]
         if job.mode is Mode.EXEC:
             # Its peak counts from that of the process that became it, and it needs none of that.
             base = max(0, base - job.limits.memory_bytes)
         result = classify(ending, job.limits, self.rung, base)
-        alone = stage == Stage.ALONE
+        alone = report.stage is Stage.ALONE
         return (replace(result, outward=outward, keeps_state=alone) if outward or alone else result), last
+
+    def _ran_out(self, report: Report) -> bool:
+        """Whether the group's memory ran out in this test.
+
+        The next test may be running by now, so the counter is asked about tests that were killed
+        alone. A compiler's child may be killed in its stead.
+        """
+        killed = os.WIFSIGNALED(report.wait_status) and os.WTERMSIG(report.wait_status) == signal.SIGKILL
+        doubtful = killed and report.reason is Reason.NONE
+        if not self.group or not (doubtful or (report.wait_status and self.profile.processes)):
+            return False
+        self._stale_kills = True
+        return self.group.killed()
 
     def end(self) -> None:
         """Forget the run and free its descriptors."""

@@ -28,25 +28,20 @@ from concurrent.futures import Future
 from rlef.errors import SandboxError
 from rlef.sandbox import cgroups, native
 from rlef.sandbox.canary import canaries_for
+from rlef.sandbox.failures import BootError, one_line
 from rlef.sandbox.job import Delivery, Job
-from rlef.sandbox.place import Alone, Place
+from rlef.sandbox.place import Alone, Place, working
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.slot import Phase, Slot
 from rlef.sandbox.types import Rung, RunResult
 
 _PATIENCE = 5
-"""Slots that may fail to boot, one after another, before the supervisor gives up."""
+"""Slots of another profile that may fail to boot, one after another, before jobs are told."""
+_PATIENCE_S = 30.0
+"""Seconds without any slot before the supervisor gives up: a host may be full for a while."""
 _RETRY_S = 0.2
 _PROFILES_MOST = 4
 """Slots that a place holds; the one used longest ago goes first."""
-
-
-class BootError(SandboxError):
-    """A slot did not come up. ``steps`` says which layers it got: name to error or ''."""
-
-    def __init__(self, message: str, steps: dict[str, str]) -> None:
-        super().__init__(message)
-        self.steps = steps
 
 
 class Supervisor:
@@ -72,7 +67,7 @@ class Supervisor:
         self._alone = Alone(self._slots, self._places, self._waiting)
         self._retry_at = 0.0
         self._unbootable: dict[Profile, int] = {}
-        self._failures = 0
+        self._failing_since = 0.0
         self._broken: Exception | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._main, name="rlef-sandbox", daemon=True)
@@ -126,7 +121,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        soonest = min((s.deadline for s in self._slots if s.working), default=now + 60)
+        soonest = min((s.deadline for s in self._slots if working(s)), default=now + 60)
         if self._retry_at:
             soonest = min(soonest, self._retry_at)
         for key, _ in self._selector.select(max(0.0, soonest - now)):
@@ -137,7 +132,7 @@ class Supervisor:
         while self._commands:
             self._commands.popleft()()
         now = time.monotonic()
-        for slot in [s for s in self._slots if s.working and s.deadline < now]:
+        for slot in [s for s in self._slots if working(s) and s.deadline < now]:
             self._fail(slot, SandboxError("a slot has gone silent"))
         self._dispatch()
         for slot in self._alone.to_resume():
@@ -145,9 +140,14 @@ class Supervisor:
 
     def _boot(self, place: Place, profile: Profile) -> None:
         slot = Slot(place.cpu, self._groups, profile=profile, library=self._library)
+        try:
+            self._selector.register(slot.sock, selectors.EVENT_READ, slot)
+        except OSError:
+            slot.kill()
+            slot.bury()
+            raise
         place.slots[profile] = slot
         self._slots[slot] = place
-        self._selector.register(slot.sock, selectors.EVENT_READ, slot)
 
     def _fill(self) -> None:
         """Start slots of the home profile in the places of those that went."""
@@ -159,20 +159,22 @@ class Supervisor:
                 continue
             try:
                 self._boot(place, self._home)
-            except OSError as error:
-                self._retry_at = time.monotonic() + _RETRY_S
+            except Exception as error:
                 self._give_up_after_some(error)
 
     def _give_up_after_some(self, error: Exception) -> None:
-        self._failures += 1
-        if self._failures >= _PATIENCE:
+        now = time.monotonic()
+        self._retry_at = now + _RETRY_S
+        self._failing_since = self._failing_since or now
+        proven = any(slot.proven for slot in self._slots)
+        if now - self._failing_since > _PATIENCE_S and not proven:
             self._closing = True
-            self._broken = SandboxError(f"slots fail to start again and again: {_one_line(error)}")
+            self._broken = SandboxError(f"slots fail to start again and again: {one_line(error)}")
 
     def _guarded(self, slot: Slot, action: Callable[[Slot], None]) -> None:
         try:
             action(slot)
-        except (SandboxError, OSError) as error:
+        except Exception as error:  # whatever it was, it concerns this slot alone
             self._fail(slot, error)
 
     def _read(self, slot: Slot) -> None:
@@ -207,7 +209,7 @@ class Supervisor:
         canaries = canaries_for(slot.profile)
         if slot.proofs == len(canaries):
             slot.runs, slot.phase, slot.proven = 0, Phase.IDLE, True
-            self._failures = 0
+            self._failing_since = 0.0
             self._unbootable.pop(slot.profile, None)
             if all(s.phase is Phase.IDLE for s in self._slots) and not self.opened.done():
                 self.opened.set_result(None)
@@ -254,7 +256,7 @@ class Supervisor:
         self._alone.started(job)
         try:
             slot.begin(job)
-        except OSError as error:
+        except Exception as error:
             self._fail(slot, error)
 
     def _boot_for(self, job: Job) -> None:
@@ -264,7 +266,7 @@ class Supervisor:
             self._replace(next(slot for profile, slot in place.slots.items() if profile != self._home))
         try:
             self._boot(place, job.profile)
-        except OSError as error:
+        except Exception as error:
             self._unbooted(job.profile, error)
 
     def _unbooted(self, profile: Profile, error: Exception) -> None:
@@ -277,11 +279,11 @@ class Supervisor:
         del self._unbootable[profile]
         for job in [job for job in self._waiting if job.profile == profile]:
             self._waiting.remove(job)
-            job.deliver(BootError(f"no slot for {profile.name}: {_one_line(error)}", {}))
+            job.fail(BootError(f"no slot for {profile.name}: {one_line(error)}", {}))
 
     def _accept(self, job: Job) -> None:
         if self._broken:
-            job.deliver(self._broken)
+            job.fail(self._broken)
         else:
             job.profile = self._home.like(job.profile)
             self._waiting.append(job)
@@ -297,20 +299,23 @@ class Supervisor:
         """Give the run's holder the error and put a fresh slot in the place of this one."""
         job, booting = slot.job, not slot.proven
         if booting and not self.opened.done():
-            failure = error if isinstance(error, BootError) else BootError(_one_line(error), slot.steps)
+            failure = error if isinstance(error, BootError) else BootError(one_line(error), slot.steps)
             self.opened.set_exception(failure)
             self._closing = True
             return
         if booting and slot.profile == self._home:
             self._give_up_after_some(error)
-        if job and not booting and not job.cancelled:
-            job.deliver(SandboxError(_one_line(error)))
+        if job and not booting:
+            job.fail(SandboxError(one_line(error)))
         self._replace(slot)
         if booting and slot.profile != self._home:
             self._unbooted(slot.profile, error)
 
     def _replace(self, slot: Slot) -> None:
-        del self._slots.pop(slot).slots[slot.profile]
+        place = self._slots.pop(slot, None)
+        if place is None:
+            return  # it failed again while it was being replaced
+        del place.slots[slot.profile]
         self._selector.unregister(slot.sock)
         slot.kill()
         slot.bury()
@@ -332,16 +337,9 @@ class Supervisor:
         os.close(wake)
         while self._commands:  # jobs that came too late to be queued
             self._commands.popleft()()
-        reason = self._broken or SandboxError(_one_line(error))
+        reason = self._broken or SandboxError(one_line(error))
         for job in [*left, *self._waiting]:
-            if not job.cancelled:
-                job.deliver(reason)
+            job.fail(reason)
         if not self.opened.done():
             self.opened.set_exception(error)
         self.closed.set_result(None)
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"the sandbox could not work: {error.strerror or error}"
-    return " ".join(str(error).split())

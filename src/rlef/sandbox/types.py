@@ -42,6 +42,13 @@ class RunLimits:
     output_bytes: int = 2**20
     stderr_bytes: int = 64 * 2**10
 
+    def __post_init__(self) -> None:
+        seconds = [self.cpu_s, *([] if self.wall_s is None else [self.wall_s])]
+        sizes = [self.memory_bytes - 1, self.output_bytes, self.stderr_bytes]
+        # NaN is in no range, and what is beyond these fits into no message to a slot.
+        if not all(1e-9 <= value <= 1e8 for value in seconds) or not all(0 <= n < 2**60 for n in sizes):
+            raise ValueError(f"limits must be positive, at most 1e8 s and 2**60 bytes: {self}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:

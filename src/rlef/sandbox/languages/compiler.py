@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rlef.sandbox import bundle
+from rlef.sandbox.host import jail_uid
 from rlef.sandbox.job import Job, first_result
 from rlef.sandbox.languages.record import Language, words
 from rlef.sandbox.languages.store import Kept, Store
 from rlef.sandbox.languages.tools import Tool, tool
 from rlef.sandbox.profile import Profile
-from rlef.sandbox.slot import jail_uid
 from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.types import RunLimits, RunResult, Status
 from rlef.sandbox.zygote.protocol import Mode

@@ -148,7 +148,8 @@ static int take(struct tests *t)
         _exit(1);
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     size_t size = m.attached * sizeof t->fds[0];
-    if (t->waiting + m.attached > WINDOW || !c || c->cmsg_len != CMSG_LEN(size))
+    if (m.number != (uint32_t)t->number || m.attached > (uint32_t)(WINDOW - t->waiting) || !c
+        || c->cmsg_len != CMSG_LEN(size))
         _exit(1);
     memcpy(t->fds[t->waiting], CMSG_DATA(c), size);
     t->waiting += m.attached;

@@ -59,11 +59,18 @@ class Hot:
         self, server: Server, run: Run, source: bytes, code: Any, command: Command | None = None
     ) -> None:
         """Run all tests, one after another. Raises ``Stopped``."""
-        program.compensate_stack(1)
+        program.compensate_stack(2)
         tests = self._start(server, run)
         if command:
             tests.order = command.order_at
         at = ctypes.addressof(tests)
+        try:
+            self._loop(server, run, tests, at, source, code)
+        finally:
+            while tests.waiting:  # the run ended before its tests did
+                self._shift(at)
+
+    def _loop(self, server: Server, run: Run, tests: Tests, at: int, source: bytes, code: Any) -> None:
         while True:
             what = self._tests(at)
             if what == _CHILD:

@@ -10,6 +10,7 @@ import _thread
 import atexit
 import fcntl
 import gc
+import io
 import linecache
 import mmap
 import os
@@ -33,6 +34,14 @@ _RECURSION_LIMIT = 1000
 _OUT_OF_THE_WAY = 100
 """A descriptor above those that a test begins with."""
 
+_MAY_BE_MISSPELT = ("NameError: ", "AttributeError: ")
+_SUGGESTION = ". Did you mean: "
+_NO_LINE_ENDS = {
+    **dict.fromkeys((0x0B, 0x0C, 0x1C, 0x1D, 0x1E), " "),
+    **{0x85: "\xa0", 0x2028: "\u2027", 0x2029: "\u2027"},
+}
+"""What ``str.splitlines`` takes for line ends, to something harmless that is as long in UTF-8."""
+
 _main = types.ModuleType("__main__")
 scope = _main.__dict__
 _source = b""
@@ -54,7 +63,17 @@ def become_main() -> None:
     scope.update(__builtins__=sys.modules["builtins"], __file__=NAME, __cached__=None)
     sys.modules["__main__"] = _main
     # An entry of one item is called for the text when a traceback first asks.
-    linecache.cache[NAME] = (lambda: _source.decode("utf-8", "replace"),)
+    linecache.cache[NAME] = (lambda: "\n".join(_source_lines()),)
+
+
+def _source_lines() -> list[str]:
+    """The program's lines as tracebacks quote them.
+
+    The library would split them at more characters than the compiler does, and before Python
+    3.12 white space at the end of a line moves the marks below it.
+    """
+    lines = _source.splitlines()  # bytes: at line ends only
+    return [line.decode("utf-8", "replace").rstrip().translate(_NO_LINE_ENDS) for line in lines]
 
 
 def compensate_stack(below: int) -> None:
@@ -93,6 +112,9 @@ def compile_source(source: bytes) -> types.CodeType | None:
     try:
         return compile(source, NAME, "exec", dont_inherit=True)
     except BaseException as error:
+        if isinstance(error, SyntaxError) and error.text is None and error.lineno:
+            # The compiler's later stages would read the line from the file, and there is none.
+            error.text = "".join(_source_lines()[error.lineno - 1 : error.lineno])
         text = "".join(traceback.format_exception_only(type(error), error))
         os.write(2, text.encode("utf-8", "backslashreplace"))
         return None
@@ -210,9 +232,29 @@ def _print_traceback(error: BaseException, own: int) -> None:
         error.__traceback__ = top.tb_next if top else None
     if sys.excepthook is not sys.__excepthook__:
         sys.excepthook(type(error), error, error.__traceback__)
-    else:
-        # The interpreter, too, shows no more than the last thousand frames.
-        traceback.print_exception(type(error), error, error.__traceback__, limit=-1000)
+        return
+    # The interpreter, too, shows no more than the last thousand frames.
+    lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-1000)
+    if sys.version_info < (3, 12) and any(line.startswith(_MAY_BE_MISSPELT) for line in lines):
+        lines = _with_suggestions(error, lines)
+    for line in lines:
+        sys.stderr.write(line)
+
+
+def _with_suggestions(error: BaseException, lines: list[str]) -> list[str]:
+    """Messages with the interpreter's ``Did you mean: 'input'?`` at their end.
+
+    Before Python 3.12 only the interpreter's own printer has it, and that one finds no source.
+    """
+    stderr, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        sys.__excepthook__(type(error), error, error.__traceback__)
+        text = sys.stderr.getvalue()
+    finally:
+        sys.stderr = stderr
+    parts = [line.partition(_SUGGESTION) for line in text.splitlines()]
+    longer = {said + "\n": said + sep + rest + "\n" for said, sep, rest in parts if sep}
+    return [longer.get(line, line) for line in lines]
 
 
 def _flush(stream: Any) -> bool:

@@ -64,6 +64,10 @@ class Run:
             heads,
             self.descriptors,
         ) = RUN.unpack(data)
+        amounts = self.total, attached, self.cpu_ns, self.wall_ns, address_bytes, file_bytes, heads
+        known = self.mode in set(Mode) and self.descriptors in (3, 5)
+        if not known or min(amounts) < 1 or attached > self.total:
+            raise RuntimeError("a run's numbers make no sense")
         self.has_files = self.descriptors > 3 and self.mode not in _CALLS
         # For the further processes of a compiler, whose clocks nobody watches.
         seconds = -(-self.cpu_ns // 10**9) + 1
@@ -114,10 +118,12 @@ class Server:
             data, fds = self.receive()
             if data[0] == _RUN:
                 self.accept(Run(data, fds))
-            else:  # about a run that is over
+            elif data[0] == _STOP:
+                self.confirm(data)
+            elif data[0] != _MORE:
+                raise RuntimeError("a message came that is of no known kind")
+            if data[0] != _RUN:  # about a run that is over
                 close_all(fds)
-                if data[0] == _STOP:
-                    self.confirm(data)
 
     def accept(self, run: Run) -> None:
         """Run one program, here or in a template."""
@@ -152,7 +158,10 @@ class Server:
         if data[0] == _STOP:
             self.confirm(data)
             raise Stopped
-        run.add(fds, MORE.unpack(data)[2])
+        _, number, attached = MORE.unpack(data)
+        if data[0] != _MORE or number != run.number:
+            raise RuntimeError("a message came that is about no test of this run")
+        run.add(fds, attached)
 
     def supervise(self, run: Run, source: bytes, code: object) -> None:
         """Run all tests, one after another. Raises ``Stopped``."""
