@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from judge_help import certify
 from rlef.cli import app
 from rlef.config import Config, load_config, presets
 from rlef.problems.jsonl import row_to_problem
@@ -168,6 +169,16 @@ def test_the_python_in_the_readme_runs_and_prints_what_it_should():
     (block,) = fences(ROOT / "README.md", "python")
     done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True)
     assert done.stdout == "b'42\\n'\n"
+
+
+def test_the_python_and_the_problem_in_the_page_of_the_judge_are_right():
+    page = ROOT / "docs" / "judge.md"
+    (block,) = fences(page, "python")
+    done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True)
+    assert done.stdout == "accepted True\n"
+    (block,) = fences(page, "json")
+    problem = row_to_problem(json.loads(block))
+    assert problem.checker and problem.solutions and certify([problem]) == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ tests = st.builds(
     expected=text,
     got=text,
     error=text,
+    index=st.integers(0, 99),
+    checker_message=text,
     cpu_s=st.floats(0, 9),
     peak_bytes=st.integers(0, 2**40),
 )

@@ -6,6 +6,7 @@ import pytest
 
 from rlef.errors import DataError, SandboxError
 from rlef.judge.judge import TRIES, Judge
+from rlef.judge.runs import GRACE, GRACE_S
 from rlef.judge.scripted import ScriptedSandbox
 from rlef.judge.types import Verdict
 from rlef.problems.types import Limits, Problem, Solution, TestCase
@@ -173,7 +174,8 @@ def test_the_problem_sets_the_limits():
     sandbox = ScriptedSandbox(double)
     judged(sandbox, limits=Limits(cpu_s=0.5, memory_bytes=7, output_bytes=9))
     limits = sandbox.limits[0]
-    assert (limits.cpu_s, limits.memory_bytes, limits.output_bytes) == (0.5, 7, 9)
+    assert (limits.memory_bytes, limits.output_bytes) == (7, 9)
+    assert limits.cpu_s == 0.5 * GRACE + GRACE_S  # see test_judge_schedule.py
 
 
 def test_the_problem_sets_the_comparison():
@@ -371,7 +373,7 @@ class Sharing:
         self.shared, self.own = shared, own
         self.asked = []
 
-    async def call(self, source, function, arguments, limits):
+    async def call(self, source, function, arguments, limits, **options):
         self.asked.append(list(arguments))
         yield RunResult(status=Status.EXITED, outward=b"3" if len(arguments) > 1 else self.own())
         if len(arguments) > 1:

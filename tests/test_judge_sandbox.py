@@ -1,6 +1,8 @@
 """The judge over the real sandbox: verdicts of real programs, calls, and hostile answers."""
 
 import asyncio
+import json
+import random
 import textwrap
 
 import pytest
@@ -137,6 +139,31 @@ def test_a_right_function_passes_however_it_is_written(with_judge, code):
 def test_a_wrong_or_hostile_function_gets_its_verdict(with_judge, code, verdict):
     report = with_judge(lambda judge: judge.public(add(), program(code)))
     assert [test.verdict.value for test in report.tests] == [verdict] * 2
+
+
+def plain_values(draw, depth=2):
+    """A plain value without floats, which are compared with a tolerance."""
+    kinds = [None, True, False, draw.randint(-2, 2), draw.choice(["", "a", "1", "\u00e9"])]
+    if depth:
+        kinds.append([plain_values(draw, depth - 1) for _ in range(draw.randint(0, 2))])
+        kinds.append({draw.choice("ab"): plain_values(draw, depth - 1) for _ in range(draw.randint(0, 2))})
+    return draw.choice(kinds)
+
+
+def test_a_called_function_may_return_any_of_several_values_and_nothing_else(with_judge):
+    draw, returned, tests, right = random.Random(0), [], [], []
+    for k in range(120):
+        first, *more = values = [plain_values(draw) for _ in range(draw.randint(1, 4))]
+        returned.append(draw.choice(values) if draw.random() < 0.4 else plain_values(draw))
+        also = tuple(json.dumps(value) for value in more)
+        tests.append(TestCase(input=f"[{k}]", output=json.dumps(first), also=also))
+        # As text `1` and `true` differ, which Python's == would call equal.
+        said = json.dumps(returned[-1], sort_keys=True)
+        right.append(said in {json.dumps(value, sort_keys=True) for value in values})
+    problem = add(public_tests=tuple(tests), entry_point="f")
+    report = with_judge(lambda judge: judge.public(problem, f"def f(k): return {returned!r}[k]\n"))
+    assert 30 < sum(right) < 110
+    assert [test.verdict is Verdict.ACCEPTED for test in report.tests] == right
 
 
 def test_a_called_function_that_fails_shows_its_own_frames_and_not_the_driver_s(with_judge):

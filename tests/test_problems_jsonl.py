@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from rlef.errors import DataError
 from rlef.problems.basics import open_split
 from rlef.problems.jsonl import problem_to_row, read_problems, row_to_problem, write_problems
-from rlef.problems.types import Comparison, Limits, Problem, Provenance, Solution, TestCase
+from rlef.problems.types import (
+    Checker,
+    CheckerFile,
+    Comparison,
+    Limits,
+    Problem,
+    Provenance,
+    Solution,
+    TestCase,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -28,7 +37,7 @@ STDIN = st.builds(
     public_tests=TESTS,
     private_tests=TESTS | st.just(()),
     generated_tests=TESTS | st.just(()),
-    comparison=st.sampled_from(get_args(Comparison)),
+    comparison=st.sampled_from([mode for mode in get_args(Comparison) if mode != "checker"]),
     limits=st.builds(
         Limits,
         cpu_s=st.floats(0.1, 9),
@@ -47,6 +56,23 @@ STDIN = st.builds(
         hidden=st.dictionaries(TEXT, JSON, max_size=2),
     ),
 )
+FILE_NAMES = st.text("abcXYZ019_.-", min_size=1, max_size=9).filter(lambda name: name[0] not in ".-")
+CHECKED = st.builds(
+    Problem,
+    id=st.text(min_size=1, max_size=9),
+    statement=TEXT,
+    public_tests=st.lists(st.builds(TestCase, input=TEXT, output=TEXT), min_size=1, max_size=3).map(tuple),
+    comparison=st.just("checker"),
+    checker=st.builds(
+        Checker,
+        source=TEXT.filter(str.strip),
+        language=TEXT,
+        files=st.lists(
+            st.builds(CheckerFile, name=FILE_NAMES, text=TEXT), max_size=2, unique_by=lambda file: file.name
+        ).map(tuple),
+        limits=st.builds(Limits, cpu_s=st.floats(0.1, 9)),
+    ),
+)
 CALL = Problem(
     id="call/1",
     statement="f",
@@ -56,11 +82,12 @@ CALL = Problem(
 )
 TEST = {"input": "1", "output": "2"}
 ROW = {"id": "a", "statement": "s", "public_tests": [TEST]}
+CHECKER = {"comparison": "checker", "checker": {"source": "exit(0)"}}
 CALLED, CALL_TEST = {"form": "call", "entry_point": "f"}, {"input": "[1]", "output": "2"}
 
 
 @settings(max_examples=150, deadline=None)
-@given(STDIN | st.just(CALL))
+@given(STDIN | CHECKED | st.just(CALL))
 def test_a_problem_survives_its_row_as_text(problem):
     text = json.dumps(problem_to_row(problem))
     assert row_to_problem(json.loads(text)) == problem
@@ -125,10 +152,27 @@ def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
         ({"limits": {"memory_bytes": True}}, "limits.memory_bytes must be a whole number, not true or false"),
         ({"form": "sdtin"}, "did you mean 'stdin'"),
         ({"comparison": "token"}, "did you mean 'tokens'"),
-        ({"comparison": "any_of"}, "comparison must be one of tokens, unordered, lines, exact, deepmind"),
+        (
+            {"comparison": "any_of"},
+            "comparison must be one of tokens, unordered, lines, exact, deepmind, checker",
+        ),
         ({"public_tests": [{**TEST, "also": "3"}]}, "public_tests[0].also must be a list, not text"),
         ({"public_tests": [{**TEST, "also": ["3", 4]}]}, "public_tests[0].also[1] must be text, not a whole"),
         ({**CALLED, "public_tests": [{**CALL_TEST, "also": ["3", "x"]}]}, "also[1] must be JSON"),
+        ({"comparison": "checker"}, "checker is missing; the comparison 'checker' needs the program"),
+        ({**CHECKER, "comparison": "lines"}, "comparison is 'lines'; make it 'checker'"),
+        ({"checker": {"source": "x"}}, "comparison is 'tokens'; make it 'checker'"),
+        ({**CHECKER, "checker": "exit(0)"}, "checker must be an object, not text"),
+        ({**CHECKER, "checker": {}}, "field 'checker.source' is missing"),
+        ({**CHECKER, "checker": {"source": " \n"}}, "checker.source is empty"),
+        ({**CHECKER, "checker": {"source": "x", "code": "y"}}, "unknown field 'checker.code'"),
+        ({**CHECKER, "checker": {"source": "x", "files": [{"name": "a"}]}}, "checker.files[0].text"),
+        ({**CHECKER, "checker": {"source": "x", "limits": {"cpu_s": "1"}}}, "checker.limits.cpu_s must be"),
+        ({**CHECKER, **CALLED, "public_tests": [CALL_TEST]}, "form must be 'stdin'"),
+        (
+            {**CHECKER, "public_tests": [{**TEST, "also": ["3"]}]},
+            "public_tests list further outputs in 'also'",
+        ),
         ({**CALLED, "public_tests": [{**CALL_TEST, "output": '{"$what": 1}'}]}, "unknown tag '$what'"),
         ({**CALLED, "public_tests": [{**CALL_TEST, "input": '{"$tuple": []}'}]}, "must be a JSON list of"),
         ({**CALLED, "public_tests": [{**CALL_TEST, "check": "same"}]}, "no such check: 'same'"),
@@ -143,6 +187,19 @@ def test_an_unknown_field_deep_inside_is_named_by_its_path(tmp_path):
 def test_a_bad_value_is_refused_by_name(tmp_path, change, named):
     message = _refusal(tmp_path, {**ROW, **change})
     assert named in message and "bad.jsonl:1" in message
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../x", "a/b", "input.txt", "a b", ".x", "-x", "x\n", "testlib.h"]
+)
+def test_a_file_of_a_checker_has_a_plain_name_of_its_own(tmp_path, name):
+    files = [{"name": "testlib.h", "text": ""}, {"name": name, "text": ""}]
+    message = _refusal(tmp_path, {**ROW, **CHECKER, "checker": {"source": "x", "files": files}})
+    assert "checker.files[1].name" in message and "plain name" in message
+
+
+def test_no_checker_may_be_said_in_so_many_words():
+    assert row_to_problem({**ROW, "checker": None}) == row_to_problem(ROW)
 
 
 def test_a_missing_field_a_bad_line_and_a_repeated_id_are_named_with_their_line(tmp_path):

@@ -153,6 +153,8 @@ def _as_text(problem: Problem) -> str:
         parts += ["", f"public test {number}", "  input:    " + visible(test.input.rstrip("\n"))]
         parts += ["  expected: " + visible(test.output.rstrip("\n"))]
         parts += ["        or: " + visible(output.rstrip("\n")) for output in test.also]
+    if problem.checker:
+        parts += ["", f"a checker in {problem.checker.language} decides which outputs are right"]
     parts += ["", f"{len(problem.hidden_tests)} hidden tests, {len(problem.solutions)} known solutions"]
     return "\n".join(parts)
 

@@ -140,7 +140,7 @@ async def _here(settings: Sandbox) -> AsyncIterator[tuple[Judges, int]]:
     from rlef.sandbox import Sandbox
 
     async with await Sandbox.open(settings) as sandbox:
-        yield Judge(sandbox), 2 * sandbox.slots
+        yield Judge(sandbox, order="kill_rate"), 2 * sandbox.slots
 
 
 @asynccontextmanager
@@ -216,9 +216,10 @@ def _print(result: dict[str, Any], as_json: bool) -> None:
     )
     failure = result["failure"]
     if failure:
-        for name in ("input", "expected", "got", "error"):
+        for name in ("input", "expected", "got", "error", "checker_message"):
             if failure[name]:
-                typer.echo(f"    {name + ':':10}{visible(failure[name].strip()[-500:])}")
+                label = f"{name.removesuffix('_message')}:"
+                typer.echo(f"    {label:10}{visible(failure[name].strip()[-500:])}")
 
 
 async def _play(problem: Problem, config: Any) -> bool:

@@ -105,6 +105,10 @@ def _plain_test(test: TestReport, cap: int, entry_point: str | None) -> str:
     if test.weak:
         return bullet + "  does not hold."
     want, got = _outputs(test, cap, called=entry_point is not None)
+    if test.checker_message:
+        said = _bars(stack.head(test.checker_message, cap))
+        known = f"  a known answer is\n{_bars(want)}\n" if test.expected else ""
+        return f"{bullet}{known}  but it prints\n{_bars(got)}\n  which is not accepted:\n{said}"
     should, did = (
         ("it should print", "but it prints") if entry_point is None else ("should return", "but returns")
     )
@@ -122,7 +126,8 @@ def _terse_test(test: TestReport, cap: int, entry_point: str | None) -> str:
     if test.weak:
         return given + "error: does not hold\n"
     want, got = _outputs(test, cap, called=entry_point is not None)
-    return given + f"want: {_hang(want)}\ngot: {_hang(got)}\n"
+    said = f"error: {_hang(stack.head(test.checker_message, cap))}\n" if test.checker_message else ""
+    return given + f"want: {_hang(want)}\ngot: {_hang(got)}\n{said}"
 
 
 def _input(test: TestReport, cap: int, entry_point: str | None) -> str:

@@ -1,6 +1,7 @@
 """Holds outputs against expected outputs: program and tests in, report out."""
 
-from rlef.judge.judge import Disagreement, Judge, Judging, Runner
+from rlef.judge.judge import Disagreement, Judge, Judging
+from rlef.judge.runs import Runner
 from rlef.judge.types import HiddenReport, PublicReport, TestReport, Verdict
 
 __all__ = [

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 from rlef.errors import DataError
 from rlef.judge import plain
@@ -29,7 +29,14 @@ class Caller(Protocol):
     """What calls need of a sandbox."""
 
     def call(
-        self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits
+        self,
+        source: str,
+        function: str,
+        arguments: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        together_s: float = ...,
+        alone: bool = ...,
     ) -> AsyncGenerator[RunResult, None]:
         """See `sandbox.Sandbox.call`."""
         ...
@@ -58,9 +65,21 @@ def check_test(test: TestCase, problem_id: str) -> None:
 
 
 async def runs(
-    sandbox: Caller, steady: Steady, problem: Problem, code: str, tests: Sequence[TestCase], limits: RunLimits
+    sandbox: Caller,
+    steady: Steady,
+    problem: Problem,
+    code: str,
+    tests: Sequence[TestCase],
+    limits: RunLimits,
+    *,
+    alone: bool = False,
 ) -> AsyncGenerator[RunResult, None]:
-    """One run for each test, in order, or a single one if the program does not compile."""
+    """One run for each test, in order, or a single one if the program does not compile.
+
+    ``limits`` may have some grace; ``alone``: while nothing else runs.
+    """
+    # Calls that share a process have no part in the grace: which of them took it would not show.
+    options: dict[str, Any] = {"alone": True} if alone else {"together_s": problem.limits.cpu_s}
     name = entry_name(problem)
     for test in tests:
         check_test(test, problem.id)
@@ -71,7 +90,7 @@ async def runs(
         def start(
             done: int, function: str = function, texts: list[bytes] = texts
         ) -> AsyncGenerator[RunResult, None]:
-            return sandbox.call(code, function, texts[done:], limits)
+            return sandbox.call(code, function, texts[done:], limits, **options)
 
         async with aclosing(steady(start, len(texts))) as made:
             async for run in made:

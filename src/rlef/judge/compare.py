@@ -8,6 +8,8 @@
 | `exact`     | every byte                                                                      |
 | `deepmind`  | what CodeContests' own runner accepts, its faults included (`judge.deepmind`)    |
 
+The sixth, `checker`, asks a program of the problem's: `judge.checker`.
+
 A test may list further outputs (``TestCase.also``); the mode decides for each, and any will do.
 
 ``got`` comes from an untrusted program: no step takes longer than sorting its lines would, but
@@ -28,7 +30,12 @@ def answers(test: TestCase, got: bytes, mode: Comparison) -> bool:
 
 
 def matches(expected: str | bytes, got: bytes, mode: Comparison) -> bool:
-    """True if output ``got`` answers a test that expects ``expected``."""
+    """True if output ``got`` answers a test that expects ``expected``.
+
+    Raises ``ValueError`` for the mode ``checker``, which takes more than a look.
+    """
+    if mode == "checker":
+        raise ValueError("whether an output is right is for the problem's checker to say")
     want = expected.encode("utf-8", "surrogatepass") if isinstance(expected, str) else expected
     return want == got or _MODES[mode](want, got)
 

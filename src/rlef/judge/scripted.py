@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+import math
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
@@ -22,24 +24,53 @@ class ScriptedSandbox:
         self.runs: list[tuple[str, bytes]] = []
         """Every run that was started: source and stdin."""
         self.limits: list[RunLimits] = []
+        """Limits of each call of ``run`` or ``call``."""
+        self.options: list[dict[str, Any]] = []
+        """Other keywords of each call of ``run`` or ``call``."""
         self.functions: list[str] = []
         """The function of each ``call``."""
         self.closed = 0
         """How many calls of ``run`` have ended, read to their end or closed early."""
 
     async def run(
-        self, source: str, stdins: Sequence[bytes], limits: RunLimits
+        self,
+        source: str,
+        stdins: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        language: str = "python",
+        beside: Mapping[str, bytes] | None = None,
+        files: Sequence[Mapping[str, bytes]] | None = None,
+        arguments: Sequence[str] = (),
+        alone: bool = False,
     ) -> AsyncGenerator[RunResult, None]:
         """As a sandbox does: one result per input, or one ``COMPILE_ERROR``."""
+        self.options.append(
+            {
+                "language": language,
+                "beside": beside,
+                "files": files,
+                "arguments": tuple(arguments),
+                "alone": alone,
+            }
+        )
         async with aclosing(self._play(source, stdins, limits)) as results:
             async for result in results:
                 yield result
 
     async def call(
-        self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits
+        self,
+        source: str,
+        function: str,
+        arguments: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        together_s: float = math.inf,
+        alone: bool = False,
     ) -> AsyncGenerator[RunResult, None]:
         """As ``run``; the script is given the arguments of each call."""
         self.functions.append(function)
+        self.options.append({"together_s": together_s, "alone": alone})
         async with aclosing(self._play(source, arguments, limits, called=True)) as results:
             async for result in results:
                 yield result

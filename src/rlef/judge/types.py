@@ -35,10 +35,14 @@ class TestReport:
     verdict: Verdict
     input: str
     expected: str
+    index: int = 0
+    """Position among the problem's public tests, or among its hidden ones."""
     got: str = ""
     """What the program printed (or returned, as plain data), decoded with replacement."""
     error: str = ""
     """stderr, or the compiler's message."""
+    checker_message: str = ""
+    """What the problem's checker said of the output."""
     cpu_s: float = 0.0
     peak_bytes: int = 0
     check: str = "equal"
@@ -94,4 +98,7 @@ class PublicReport(_Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenReport(_Report):
-    """Private and generated tests up to the first failure. Never shown to a policy."""
+    """Private and generated tests, as they were tried, up to the first failure.
+
+    Never shown to a policy.
+    """

@@ -3,6 +3,7 @@
 | the run                                | verdict                                             |
 |----------------------------------------|-----------------------------------------------------|
 | ended by itself with exit code 0       | ``accepted`` or ``wrong_answer``, by its output       |
+| the same, and the checker failed       | ``judge_error``                                      |
 | ended otherwise, or by a signal        | ``runtime_error``, whatever it had printed            |
 | was stopped at a limit                 | the limit's own verdict                             |
 | never ran, as it does not compile      | ``compile_error``                                   |
@@ -31,11 +32,25 @@ _VERDICT = {
 }
 
 
-def report_of(problem: Problem, test: TestCase, run: RunResult, *, keep: int) -> TestReport:
-    """Hold a run against its test. At most ``keep`` characters of each stream are reported."""
+def report_of(
+    problem: Problem,
+    test: TestCase,
+    run: RunResult,
+    *,
+    keep: int,
+    checked: tuple[Verdict, str] | None = None,
+) -> TestReport:
+    """Hold a run against its test. At most ``keep`` characters of each stream are reported.
+
+    ``checked`` is the judgement of the problem's checker on the output, and its message.
+    """
     got = run.outward if problem.form == "call" else run.stdout
     error = run.stderr.decode(errors="replace")
-    if run.ok:
+    message = ""
+    if run.ok and checked is not None:
+        verdict, message = checked
+        error = message if verdict is Verdict.JUDGE_ERROR else error
+    elif run.ok:
         right = _answers(problem, test, got)
         verdict = Verdict.ACCEPTED if right else Verdict.WRONG_ANSWER
     else:
@@ -47,6 +62,7 @@ def report_of(problem: Problem, test: TestCase, run: RunResult, *, keep: int) ->
         expected=test.output,
         got=got.decode(errors="replace")[:keep],
         error=error[-keep:],
+        checker_message=message[:keep],
         cpu_s=run.cpu_s,
         peak_bytes=run.peak_bytes,
         check=test.check,

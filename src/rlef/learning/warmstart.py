@@ -74,9 +74,10 @@ def _known(problem: Problem, code: str, tests: Sequence[TestCase]) -> tuple[Test
                     else Verdict.WRONG_ANSWER,
                     input=test.input,
                     expected=test.output,
+                    index=at,
                     got=out,
                 )
-                for test, out in zip(tests, got, strict=True)
+                for at, (test, out) in enumerate(zip(tests, got, strict=True))
             )
     return None
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import gzip
 import json
+import re
 import types
 import typing
 import zlib
@@ -22,7 +23,9 @@ from rlef.errors import DataError
 from rlef.problems import plain
 from rlef.problems.checks import CODE, split_check
 from rlef.problems.near import near
-from rlef.problems.types import Problem
+from rlef.problems.types import CHECKER_ARGUMENTS, Problem
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def problem_to_row(problem: Problem) -> dict[str, Any]:
@@ -52,6 +55,8 @@ def row_to_problem(row: object, where: str = "row") -> Problem:
         raise DataError(f"{where}: limits must be positive, at most 1e8 s and below 2**60 bytes")
     if problem.form == "call":
         _check_call(problem, where)
+    if problem.checker or problem.comparison == "checker":
+        _check_checker(problem, where)
     return problem
 
 
@@ -148,6 +153,34 @@ def _check_check(check: str, where: str) -> None:
         raise DataError(f"{where}.check: {error}; problems/checks.py lists them") from None
 
 
+def _check_checker(problem: Problem, where: str) -> None:
+    """A checker and the comparison of that name come together, for printed outputs."""
+    checker = problem.checker
+    if checker is None:
+        raise DataError(
+            f"{where}: checker is missing; the comparison 'checker' needs the program that compares"
+        )
+    if problem.comparison != "checker":
+        raise DataError(
+            f"{where}: a checker is given, but comparison is {problem.comparison!r}; make it 'checker'"
+        )
+    if problem.form != "stdin":
+        raise DataError(f"{where}: a checker reads what is printed, so form must be 'stdin'")
+    if not checker.source.strip():
+        raise DataError(f"{where}: checker.source is empty")
+    for group in ("public_tests", "private_tests", "generated_tests"):
+        if any(test.also for test in getattr(problem, group)):
+            raise DataError(f"{where}: {group} list further outputs in 'also', but the checker decides alone")
+    taken = set(CHECKER_ARGUMENTS)
+    for index, file in enumerate(checker.files):
+        if not _FILE_NAME.fullmatch(file.name) or file.name in taken:
+            raise DataError(
+                f"{where}: checker.files[{index}].name {file.name!r} is no plain name of its own; "
+                "use letters, digits, '_', '-' and '.'"
+            )
+        taken.add(file.name)
+
+
 def _check_call_text(text: str, name: str, where: str) -> None:
     try:
         value = plain.parse(text)
@@ -198,6 +231,8 @@ def _record(record: type, value: object, where: str, path: str) -> Any:
 def _value(hint: Any, value: object, where: str, path: str) -> Any:
     """``value`` checked against a type hint of the records; lists become tuples."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType and value is not None:
+        hint = next(filter(dataclasses.is_dataclass, args), hint)
     if dataclasses.is_dataclass(hint):
         return _record(cast(type, hint), value, where, path)
     if origin is tuple:

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 Form = Literal["stdin", "call"]
 """How a program is tested: text on stdin and stdout, or a function called with arguments."""
 
-Comparison = Literal["tokens", "unordered", "lines", "exact", "deepmind"]
-"""How output is held against the expected output; see ``judge.compare``."""
+Comparison = Literal["tokens", "unordered", "lines", "exact", "deepmind", "checker"]
+"""How output is held against the expected output: ``judge.compare``, or ``judge.checker``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,37 @@ class Limits:
     """Memory of the program, in bytes."""
     output_bytes: int = 2**20
     """Most that may be written to stdout, in bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckerFile:
+    """A further file that a checker needs: a module that it imports, ``testlib.h``."""
+
+    name: str
+    text: str
+
+
+CHECKER_ARGUMENTS = ("input.txt", "output.txt", "answer.txt")
+"""Files that a checker gets, in the order of its arguments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checker:
+    """A program that decides whether an output is right, as testlib's checkers do.
+
+    It is run as ``checker input.txt output.txt answer.txt``, where the answer is the test's
+    ``output``. Exit codes: 0 right; 1, 2, 4, 8 wrong; 7 right in part, which is not accepted.
+    Any other end is the checker's own failure and never a verdict on the program, and so is
+    an exception that a Python checker lets pass. What it writes to stderr is its message.
+    """
+
+    source: str
+    language: str = "python"
+    """A language of the sandbox."""
+    files: tuple[CheckerFile, ...] = ()
+    """Beside it when it is compiled and when it runs."""
+    limits: Limits = Limits(cpu_s=10.0)
+    """For one output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +121,8 @@ class Problem:
     entry_point: str | None = None
     """Name of the function to call; ``call`` problems only."""
     comparison: Comparison = "tokens"
+    checker: Checker | None = None
+    """The program that compares; given if ``comparison`` is ``checker``, and only then."""
     limits: Limits = Limits()
     solutions: tuple[Solution, ...] = ()
     """Known-good and known-bad programs, the reference first."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from rlef.errors import SandboxError
+
+
+def check_names(*names: Iterable[str]) -> None:
+    """Raise ``ValueError`` for a name that is not that of a file in the working directory itself."""
+    for name in chain(*names):
+        if not name or name in (".", "..") or "/" in name or "\0" in name:
+            raise ValueError(f"{name!r} is not the name of a file in the working directory")
 
 
 def inward(files: Mapping[str, bytes], arguments: Sequence[str], collect: Mapping[str, int]) -> bytes:
     """A bundle of ``files``, the program's arguments, and what to bring back: name to most bytes.
 
-    Raises ``ValueError`` for a name that is not that of a file in the directory itself.
+    Raises ``ValueError`` as `check_names` does.
     """
-    for name in (*files, *collect):
-        if not name or name in (".", "..") or "/" in name or "\0" in name:
-            raise ValueError(f"{name!r} is not the name of a file in the working directory")
+    check_names(files, collect)
     header = {
         "files": [[name, len(data)] for name, data in files.items()],
         "arguments": list(arguments),

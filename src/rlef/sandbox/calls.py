@@ -8,12 +8,13 @@ the first call of its process, whose neighbours can't be to blame.
 - A program that may keep state between calls is told apart before it runs; each of its calls gets a
   process of its own. So do the calls after one that failed.
 - All calls of a process together have the limits of one. CPU time that ran out ended the unfinished
-  call, which is made again. If memory or output ran over, who is to blame can't be told:
-  every call of the chunk is made again, alone.
+  call, which is made again. If memory or output ran over, or together they took ``together_s`` of CPU
+  time, who is to blame can't be told: every call of the chunk is made again, alone.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -50,7 +51,12 @@ def records(outward: bytes, most: int) -> list[bytes]:
 
 
 async def made(
-    start: Start, function: str, texts: Sequence[bytes], limits: RunLimits, chunk: int
+    start: Start,
+    function: str,
+    texts: Sequence[bytes],
+    limits: RunLimits,
+    chunk: int,
+    together_s: float = math.inf,
 ) -> AsyncGenerator[RunResult, None]:
     """One result for each of ``texts``, in order; a single one if the program does not compile."""
     done, together = 0, chunk > 1
@@ -60,7 +66,7 @@ async def made(
             run = await anext(runs, None)
         if run is None:
             raise SandboxError("a chunk of calls has no result")
-        results, together = _results(run, len(some), limits)
+        results, together = _results(run, len(some), limits, together_s)
         for result in results:
             yield result
         done += len(results)
@@ -72,7 +78,9 @@ async def made(
                 yield _single(run, limits)
 
 
-def _results(run: RunResult, count: int, limits: RunLimits) -> tuple[list[RunResult], bool]:
+def _results(
+    run: RunResult, count: int, limits: RunLimits, together_s: float
+) -> tuple[list[RunResult], bool]:
     """The results that a process's end and its records give, and whether to go on in chunks."""
     if run.status in (Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT) and count > 1:
         return [], False
@@ -83,6 +91,8 @@ def _results(run: RunResult, count: int, limits: RunLimits) -> tuple[list[RunRes
         return [_single(run, limits)], False
     if not values or (len(values) == count and not run.ok):
         return [], False  # it wrote what nobody asked for, or failed after its last call
+    if run.cpu_s >= together_s:
+        return [], False  # one of them may have taken more than it may
     share = replace(
         run, status=Status.EXITED, exit_code=0, signal=0, stdout=b"", stderr=b"",
         cpu_s=run.cpu_s / len(values), wall_s=run.wall_s / len(values),

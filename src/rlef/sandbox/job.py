@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rlef.errors import SandboxError
-from rlef.sandbox.profile import PYTHON, Profile
+from rlef.sandbox import bundle
+from rlef.sandbox.inputs import Inputs
+from rlef.sandbox.profile import PYTHON, PYTHON_FILES, Profile
 from rlef.sandbox.types import RunLimits, RunResult
 from rlef.sandbox.zygote.protocol import Mode
 
@@ -36,6 +38,8 @@ class Job:
     """For each test, what goes in beside stdin; see ``zygote.protocol``."""
     outward_bytes: int = 0
     """Most bytes to take of what comes back beside stdout."""
+    alone: bool = False
+    """Run while no other slot does anything."""
     cancelled: bool = False
     sent: int = 0
     received: int = 0
@@ -58,6 +62,26 @@ def first_result(submit: Callable[[Job], None], job: Job) -> RunResult:
     if isinstance(item, RunResult):
         return item
     raise item or SandboxError("the run ended without a result")
+
+
+def python_job(
+    source: bytes,
+    stdins: Sequence[bytes],
+    limits: RunLimits,
+    beside: Mapping[str, bytes] | None,
+    files: Sequence[Mapping[str, bytes]] | None,
+    arguments: Sequence[str],
+    collect: Mapping[str, int] | None,
+) -> Job:
+    """The job of running a Python program; see ``Sandbox.run``."""
+    job = Job(source, stdins, limits)
+    if files is not None or beside:
+        each = files if files is not None else [{}] * len(stdins)
+        own, wanted = beside or {}, collect or {}
+        job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(wanted)
+        bundle.check_names(own, wanted, *each)
+        job.inward = Inputs(len(each), lambda at: bundle.inward({**own, **each[at]}, arguments, wanted))
+    return job
 
 
 def wall_limit(limits: RunLimits) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Future
@@ -20,9 +21,9 @@ import rlef.config
 from rlef.errors import SandboxError
 from rlef.sandbox import bundle, calls, languages
 from rlef.sandbox.interpreter import home_profile
-from rlef.sandbox.job import Delivery, Job, first_result
+from rlef.sandbox.job import Delivery, Job, first_result, python_job
 from rlef.sandbox.languages.workshop import Program, Workshop
-from rlef.sandbox.profile import PYTHON_FILES
+from rlef.sandbox.room import Room
 from rlef.sandbox.rungs import Ladder
 from rlef.sandbox.status import file_limit
 from rlef.sandbox.supervisor import Supervisor
@@ -32,9 +33,17 @@ from rlef.sandbox.zygote.protocol import Mode
 CHUNK = 256
 """Most calls that share a process."""
 
+_IN_FLIGHT, _IN_FLIGHT_A_SLOT = 256, 8
+"""Most programs that are handed to the slots at a time. Many, because the slots have to live on
+them for as long as the event loop stands still."""
+
 
 class Sandbox:
-    """A pool of slots. Any task of one event loop may use it; programs wait for a free slot."""
+    """A pool of slots. Any task of one event loop may use it; programs wait for a free slot.
+
+    A bounded number of them wait in the slots' queue. Further calls of ``run`` wait with nothing
+    but what their callers hold.
+    """
 
     def __init__(self, supervisor: Supervisor, slots: int, missing: Mapping[str, str]) -> None:
         self._supervisor = supervisor
@@ -45,6 +54,7 @@ class Sandbox:
         """Why it is no higher: layer to reason; empty on L3."""
         self.slots = slots
         """Programs that run at a time."""
+        self._room = asyncio.Semaphore(max(_IN_FLIGHT, _IN_FLIGHT_A_SLOT * slots))
 
     @classmethod
     async def open(cls, config: rlef.config.Sandbox) -> Sandbox:
@@ -80,6 +90,7 @@ class Sandbox:
         files: Sequence[Mapping[str, bytes]] | None = None,
         arguments: Sequence[str] = (),
         collect: Mapping[str, int] | None = None,
+        alone: bool = False,
     ) -> AsyncGenerator[RunResult, None]:
         """Run ``source`` once on each of ``stdins``, in order, holding one slot meanwhile.
 
@@ -92,6 +103,9 @@ class Sandbox:
         ``sys.argv[1:]``. ``collect`` names files to bring back in ``RunResult.files``, and the most
         bytes to take of each.
 
+        With ``alone`` it runs while no other slot does anything: for clocks that are to be
+        trusted. Everybody else waits meanwhile.
+
         A program that does not compile yields one COMPILE_ERROR result and no more. Closing
         the iterator early stops the program and frees the slot. Raises ``SandboxError`` if
         the sandbox failed; the slot is replaced, so a retry is worth while. Raises
@@ -103,15 +117,25 @@ class Sandbox:
         tongue = languages.find(language)
         text = _encoded(source, stdins)
         if tongue is languages.PYTHON:
-            runs = self._results(_python_job(text, stdins, limits, beside, files, arguments, collect))
+            job = python_job(text, stdins, limits, beside, files, arguments, collect)
+            job.alone = alone
+            runs = self._results(job)
         else:
-            runs = self._run_foreign(tongue, text, stdins, limits, beside, files, arguments, collect)
+            runs = self._run_foreign(tongue, text, stdins, limits, beside, files, arguments, collect, alone)
         async with aclosing(runs):
             async for result in runs:
                 yield result
 
     async def call(
-        self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits, *, chunk: int = CHUNK
+        self,
+        source: str,
+        function: str,
+        arguments: Sequence[bytes],
+        limits: RunLimits,
+        *,
+        chunk: int = CHUNK,
+        together_s: float = math.inf,
+        alone: bool = False,
     ) -> AsyncGenerator[RunResult, None]:
         """Call ``function`` of ``source`` with each of ``arguments``; one result a call, in order.
 
@@ -120,17 +144,17 @@ class Sandbox:
         empty if there is none. Where there is no ``function`` the texts are code to execute after
         the program, and the value is ``true`` or ``false``; nothing parts such code from the program.
 
-        Up to ``chunk`` calls share a process if nothing can pass between them (`sandbox.calls`).
-        Otherwise as ``run``.
+        Up to ``chunk`` calls share a process if nothing can pass between them (`sandbox.calls`), as
+        long as they take less than ``together_s`` of CPU time. Otherwise as ``run``.
         """
         text = _encoded(source, arguments)
 
         def start(chunks: list[bytes]) -> AsyncGenerator[RunResult, None]:
             job = Job(text, [b""] * len(chunks), limits, mode=Mode.CALL, inward=chunks)
-            job.outward_bytes = file_limit(limits)
+            job.outward_bytes, job.alone = file_limit(limits), alone
             return self._results(job)
 
-        async with aclosing(calls.made(start, function, arguments, limits, chunk)) as results:
+        async with aclosing(calls.made(start, function, arguments, limits, chunk, together_s)) as results:
             async for result in results:
                 yield result
 
@@ -144,37 +168,52 @@ class Sandbox:
         files: Sequence[Mapping[str, bytes]] | None,
         arguments: Sequence[str],
         collect: Mapping[str, int] | None,
+        alone: bool,
     ) -> AsyncGenerator[RunResult, None]:
         """``run`` for a language that is not the slots' own."""
-        program = await self._prepared(language, source, beside)
+        room = await Room.taken(self._room)
+        try:
+            program = await self._prepared(language, source, beside)
+        except BaseException:
+            room.leave()
+            raise
         if isinstance(program, RunResult):
+            room.leave()
             yield program
             return
         try:
-            # The first test alone, if a failure of it may mean that the source does not parse.
-            alone = 1 if language.check else len(stdins)
-            for portion in [slice(alone), slice(alone, None)][: 1 + (alone < len(stdins))]:
+            # The first test apart, if a failure of it may mean that the source does not parse.
+            first = 1 if language.check else len(stdins)
+            for portion in [slice(first), slice(first, None)][: 1 + (first < len(stdins))]:
                 some = None if files is None else files[portion]
                 job = program.job(stdins[portion], limits, files=some, arguments=arguments, collect=collect)
-                async with aclosing(self._results(job)) as results:
+                job.alone = alone
+                async with aclosing(self._results(job, None if portion.start else room)) as results:
                     async for result in results:
                         if not portion.start and (refusal := await self._refusal(program, result)):
                             yield refusal
                             return
                         yield result
         finally:
+            room.leave()
             # Behind whatever the job still has waiting in the supervisor's queue.
             if not self._supervisor.post(program.close):
                 program.close()
 
-    async def _results(self, job: Job) -> AsyncGenerator[RunResult, None]:
-        """The results of a job, as they arrive; closing drops the job."""
+    async def _results(self, job: Job, room: Room | None = None) -> AsyncGenerator[RunResult, None]:
+        """The results of a job, as they arrive, once there is room for it; closing drops the job."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        held = room or await Room.taken(self._room)
+
+        def take(item: Delivery) -> None:
+            if not isinstance(item, RunResult):
+                held.leave()  # whether or not the caller has read everything: it may wait for other runs
+            arrived.put_nowait(item)
 
         def deliver(item: Delivery) -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(arrived.put_nowait, item)
+                loop.call_soon_threadsafe(take, item)
 
         job.deliver = deliver
         self._supervisor.submit(job)
@@ -189,6 +228,7 @@ class Sandbox:
                 elif item is not None:
                     raise item
         finally:
+            held.leave()
             if not over:
                 self._supervisor.cancel(job)
 
@@ -267,23 +307,6 @@ def _run_once(
         result = program.refusal(checked) or result
     program.close()
     return result
-
-
-def _python_job(
-    source: bytes,
-    stdins: Sequence[bytes],
-    limits: RunLimits,
-    beside: Mapping[str, bytes] | None,
-    files: Sequence[Mapping[str, bytes]] | None,
-    arguments: Sequence[str],
-    collect: Mapping[str, int] | None,
-) -> Job:
-    job = Job(source, stdins, limits)
-    if files is not None or beside:
-        each = files if files is not None else [{}] * len(stdins)
-        job.profile, job.outward_bytes = PYTHON_FILES, bundle.most(collect or {})
-        job.inward = [bundle.inward({**(beside or {}), **some}, arguments, collect or {}) for some in each]
-    return job
 
 
 def _encoded(source: str, stdins: Sequence[bytes]) -> bytes:

@@ -8,6 +8,7 @@ the slot's own process; the deadlines here catch a slot that has gone silent.
 
 A place is a CPU. It runs one program at a time, and holds a slot of each profile that it was
 asked for: the plain Python slot from the start, the others booted when a job first wants one.
+A job may ask to run alone (`sandbox.place`).
 
 The thread is the parent of the slots' launchers, and they die with it: so a trainer that is
 killed leaves no process.
@@ -30,6 +31,7 @@ from rlef.sandbox.canary import canaries_for
 from rlef.sandbox.failures import BootError, one_line
 from rlef.sandbox.job import Delivery, Job
 from rlef.sandbox.layers import refusal
+from rlef.sandbox.place import Alone, Place, working
 from rlef.sandbox.profile import PYTHON, Profile
 from rlef.sandbox.slot import Phase, Slot
 from rlef.sandbox.types import Rung, RunResult
@@ -41,19 +43,6 @@ _PATIENCE_S = 30.0
 _RETRY_S = 0.2
 _PROFILES_MOST = 4
 """Slots that a place holds; the one used longest ago goes first."""
-
-
-class Place:
-    """A CPU and its slots, the one used last at the end. At most one of them is not idle."""
-
-    def __init__(self, cpu: int) -> None:
-        self.cpu = cpu
-        self.slots: dict[Profile, Slot] = {}
-
-    @property
-    def free(self) -> bool:
-        """True if a program can start here."""
-        return all(slot.phase is Phase.IDLE for slot in self.slots.values())
 
 
 class Supervisor:
@@ -82,6 +71,7 @@ class Supervisor:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._slots: dict[Slot, Place] = {}
         self._waiting: deque[Job] = deque()
+        self._alone = Alone(self._slots, self._places, self._waiting)
         self._retry_at = 0.0
         self._unbootable: dict[Profile, int] = {}
         self._failing_since = 0.0
@@ -138,7 +128,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        soonest = min((s.deadline for s in self._slots if s.phase is not Phase.IDLE), default=now + 60)
+        soonest = min((s.deadline for s in self._slots if working(s)), default=now + 60)
         if self._retry_at:
             soonest = min(soonest, self._retry_at)
         for key, _ in self._selector.select(max(0.0, soonest - now)):
@@ -149,9 +139,11 @@ class Supervisor:
         while self._commands:
             self._commands.popleft()()
         now = time.monotonic()
-        for slot in [s for s in self._slots if s.phase is not Phase.IDLE and s.deadline < now]:
+        for slot in [s for s in self._slots if working(s) and s.deadline < now]:
             self._fail(slot, SandboxError("a slot has gone silent"))
         self._dispatch()
+        for slot in self._alone.to_resume():
+            self._guarded(slot, Slot.refill)
 
     def _boot(self, place: Place, profile: Profile) -> None:
         slot = Slot(place.cpu, self._groups, rung=self.rung, profile=profile, library=self._library)
@@ -211,7 +203,8 @@ class Supervisor:
         assert job is not None
         job.deliver(result)
         if not last:
-            slot.refill()
+            if not self._alone.holds(job):
+                slot.refill()
             return
         slot.end()
         job.deliver(None)
@@ -247,7 +240,10 @@ class Supervisor:
         booting = [slot.profile for slot in self._slots if slot.phase is Phase.BOOTING]
         passed: deque[Job] = deque()
         while self._waiting and any(place.free for place in self._places):
-            job = self._waiting.popleft()
+            job = self._waiting[0]
+            if (job.alone and passed) or not self._alone.may_start(job):
+                break  # a job to run alone waits for those before it, and those behind it wait for it
+            self._waiting.popleft()
             ready = [p for p in self._places if p.free and job.profile in p.slots]
             if ready:
                 self._begin(ready[0], job)
@@ -257,11 +253,14 @@ class Supervisor:
                 booting.remove(job.profile)  # that slot will be this job's
             else:
                 self._boot_for(job)
+            if job.alone:
+                break
         self._waiting.extendleft(reversed(passed))
 
     def _begin(self, place: Place, job: Job) -> None:
         slot = place.slots.pop(job.profile)
         place.slots[job.profile] = slot  # now the last
+        self._alone.started(job)
         try:
             slot.begin(job)
         except Exception as error:

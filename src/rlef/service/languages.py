@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rlef.errors import SandboxUnavailable, UserError
 from rlef.judge import Runner
@@ -38,8 +39,10 @@ class _Speaking:
     sandbox: Sandbox
     language: str
 
-    def run(self, source: str, stdins: Sequence[bytes], limits: RunLimits) -> AsyncGenerator[RunResult, None]:
-        return self.sandbox.run(source, stdins, limits, language=self.language)
+    def run(
+        self, source: str, stdins: Sequence[bytes], limits: RunLimits, **options: Any
+    ) -> AsyncGenerator[RunResult, None]:
+        return self.sandbox.run(source, stdins, limits, **{"language": self.language, **options})
 
     def call(
         self, source: str, function: str, arguments: Sequence[bytes], limits: RunLimits

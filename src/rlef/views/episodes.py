@@ -224,7 +224,8 @@ def _turn(turns: list[Json], index: int) -> TurnView:
 
 
 def _test(test: Json) -> Json:
-    return {name: str(test.get(name, "")) for name in ("verdict", "input", "expected", "got", "error")}
+    names = ("verdict", "input", "expected", "got", "error", "checker_message")
+    return {name: str(test.get(name, "")) for name in names}
 
 
 def _compared(before: str | None, code: str) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from rlef.errors import SandboxError
 from rlef.sandbox import bundle
+from rlef.sandbox.inputs import Inputs
 from rlef.sandbox.job import Job
 from rlef.sandbox.languages import compiler
 from rlef.sandbox.languages.binaries import Binaries
@@ -61,7 +62,7 @@ class Program:
         collect: Mapping[str, int] | None = None,
     ) -> Job:
         """The job of running it on ``stdins``; see ``Sandbox.run``."""
-        language, collect = self.language, collect or {}
+        language, wanted = self.language, collect or {}
         own: dict[str, bytes] = {}
         if self.executable >= 0:
             profile = PROGRAM if files is None else PROGRAM_FILES
@@ -82,11 +83,11 @@ class Program:
         job.executable, job.reserved_bytes = self.executable, language.reserved_bytes
         if files is not None or own:
             each = files if files is not None else [{}] * len(stdins)
-            job.inward = [
-                bundle.inward({**own, _STDIN: stdin, **some}, [], collect)
-                for stdin, some in zip(stdins, each, strict=True)
-            ]
-            job.outward_bytes = bundle.most(collect)
+            bundle.check_names(own, wanted, *each)
+            job.inward = Inputs(
+                len(stdins), lambda at: bundle.inward({**own, _STDIN: stdins[at], **each[at]}, [], wanted)
+            )
+            job.outward_bytes = bundle.most(wanted)
         return job
 
     def _command(self, command: Sequence[str], limits: RunLimits) -> list[str]:
