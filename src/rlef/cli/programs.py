@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,12 +44,16 @@ def register(app: typer.Typer) -> None:
 
 
 def judge(
-    program: Annotated[Path | None, typer.Argument(help="A Python program.")] = None,
+    program: Annotated[Path | None, typer.Argument(help="A program; its suffix tells the language.")] = None,
     problem: ProblemOption = None,
     data: DataOption = None,
     split: SplitOption = "test",
     solutions: Annotated[
-        Path | None, typer.Option("--solutions", help="JSONL of rows `problem_id, code`, with --data.")
+        Path | None,
+        typer.Option("--solutions", help="JSONL of rows `problem_id, code[, language]`, with --data."),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", help="The program's, if its suffix does not tell.")
     ] = None,
     as_json: AsJson = False,
     url: Annotated[
@@ -70,13 +74,14 @@ def judge(
     if solutions is not None and data is None:
         raise DataError("which data set? give --data SET with --solutions")
     problems = find_set(data, split, problem)
-    rows = list(_rows(program, problem, solutions))
+    rows = list(_rows(program, problem, solutions, language))
     known = set(problems.ids())
     for row in rows:
         if row["problem_id"] not in known:
             problems.get(row["problem_id"])  # raises, with the nearest id
     settings = load_config(None, overrides or []).sandbox
-    opened = _here(settings) if url is None else _elsewhere(url.split(","), token_file)
+    spoken = {row["language"] for row in rows}
+    opened = _here(settings, spoken) if url is None else _elsewhere(url.split(","), token_file, spoken)
     accepted = asyncio.run(_judge_all(problems, rows, opened, as_json))
     return 0 if accepted == len(rows) or solutions is not None else NOT_ACCEPTED
 
@@ -110,11 +115,21 @@ def find_set(data: str | None, split: str, problem: str | None) -> ProblemSet:
     )
 
 
-def _rows(program: Path | None, problem: str | None, solutions: Path | None) -> Iterator[dict[str, Any]]:
+def _rows(
+    program: Path | None, problem: str | None, solutions: Path | None, language: str | None
+) -> Iterator[dict[str, Any]]:
+    """What to judge: texts ``problem_id``, ``code`` and ``language``."""
+    from rlef.sandbox.languages import find, of_file
+
     if program is not None:
         if not program.is_file():
             raise DataError(f"no program {program}")
-        yield {"problem_id": problem, "code": program.read_text(encoding="utf-8", errors="surrogateescape")}
+        code = program.read_text(encoding="utf-8", errors="surrogateescape")
+        yield {
+            "problem_id": problem,
+            "code": code,
+            "language": (find(language) if language else of_file(program)).name,
+        }
         return
     assert solutions is not None
     if not solutions.is_file():
@@ -126,7 +141,7 @@ def _rows(program: Path | None, problem: str | None, solutions: Path | None) -> 
                 isinstance(row.get(k), str) for k in ("problem_id", "code")
             ):
                 raise DataError(f"{solutions}:{count}: a row must have the texts `problem_id` and `code`")
-            yield row
+            yield row | {"language": find(str(row.get("language", "python"))).name}
     except json.JSONDecodeError:
         raise DataError(f"{solutions}:{count + 1}: not JSON") from None
     if not count:
@@ -134,42 +149,50 @@ def _rows(program: Path | None, problem: str | None, solutions: Path | None) -> 
 
 
 @asynccontextmanager
-async def _here(settings: Sandbox) -> AsyncIterator[tuple[Judges, int]]:
-    """A judge with a sandbox on this machine, and how many programs to give it at a time."""
+async def _here(settings: Sandbox, spoken: set[str]) -> AsyncIterator[tuple[dict[str, Judges], int]]:
+    """Judges for languages with a sandbox on this machine, and how many programs to give them at a time."""
     from rlef.judge import Judge
     from rlef.sandbox import Sandbox
 
     async with await Sandbox.open(settings) as sandbox:
-        yield Judge(sandbox, order="kill_rate"), 2 * sandbox.slots
+        yield {name: Judge(sandbox, order="kill_rate", language=name) for name in spoken}, 2 * sandbox.slots
 
 
 @asynccontextmanager
-async def _elsewhere(urls: list[str], token_file: Path | None) -> AsyncIterator[tuple[Judges, int]]:
-    """A judge over services. They are asked how they do first: a wrong URL shows at once."""
+async def _elsewhere(
+    urls: list[str], token_file: Path | None, spoken: set[str]
+) -> AsyncIterator[tuple[dict[str, Judges], int]]:
+    """Judges over services. They are asked how they do first: a wrong URL shows at once."""
     try:
         from rlef.service.client import RemoteJudge
         from rlef.service.token import read_token
     except ModuleNotFoundError as error:
         raise ConfigError(f"--url needs the package {error.name}: pip install 'rlef[serve]'") from None
 
-    async with RemoteJudge(urls, read_token(token_file)) as judging:
-        await judging.check()
-        yield judging, _AT_SERVICES
+    token = read_token(token_file)
+    async with AsyncExitStack() as stack:
+        judges: dict[str, Judges] = {}
+        for name in sorted(spoken):
+            judges[name] = judge = await stack.enter_async_context(RemoteJudge(urls, token, language=name))
+            await judge.check()
+        yield judges, _AT_SERVICES
 
 
 async def _judge_all(
     problems: ProblemSet,
     rows: list[dict[str, Any]],
-    opened: AbstractAsyncContextManager[tuple[Judges, int]],
+    opened: AbstractAsyncContextManager[tuple[dict[str, Judges], int]],
     as_json: bool,
 ) -> int:
     accepted = 0
-    async with opened as (judging, at_a_time):
+    async with opened as (judges, at_a_time):
         waiting = asyncio.Semaphore(at_a_time)
 
         async def one(row: dict[str, Any]) -> dict[str, Any]:
             async with waiting:
-                public, hidden = await _both(judging, problems.get(row["problem_id"]), row["code"])
+                public, hidden = await _both(
+                    judges[row["language"]], problems.get(row["problem_id"]), row["code"]
+                )
             return _verdict_row(row, public, hidden)
 
         tasks = [asyncio.ensure_future(one(row)) for row in rows]

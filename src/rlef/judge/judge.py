@@ -104,7 +104,8 @@ class Judge:
     tests that a program fails it changes which one is found; training keeps it ``fixed``, so
     that a run can be repeated bit for bit. ``in_flight`` bounds the programs that are worked
     on; others wait, at the cost of a waiting task each. ``cache`` is how many sets of reports
-    are kept. Example::
+    are kept. ``language`` is that of the programs, by a name of `sandbox.languages`.
+    Example::
 
         public, hidden = await Judge(sandbox).judge(problem, code)
     """
@@ -116,8 +117,10 @@ class Judge:
         cache: int = 512,
         order: Order = "fixed",
         in_flight: int | None = None,
+        language: str = "python",
     ) -> None:
         self.sandbox = sandbox
+        self._language = languages.find(language)
         self._size = cache
         self._kills = KillHistory() if order == "kill_rate" else None
         most = max(_IN_FLIGHT, _IN_FLIGHT_A_SLOT * getattr(sandbox, "slots", 0))
@@ -238,7 +241,15 @@ class Judge:
         async with self._in_flight:
             kills = None if whole else self._kills
             order = kills.order(tests) if kills else range(len(tests))
-            trial = Trial(self.sandbox, problem, work.code, whole=whole, keep=keep, tell=work.add)
+            trial = Trial(
+                self.sandbox,
+                problem,
+                work.code,
+                whole=whole,
+                keep=keep,
+                tell=work.add,
+                language=self._language,
+            )
             await trial.judge(tests, order)
             if kills:
                 kills.learn(tests, work.reports)

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any
 
-from rlef.errors import SandboxError
+from rlef.errors import DataError, SandboxError
 from rlef.judge import call, runs
 from rlef.judge.checker import Judgement, checker_of, judgements
 from rlef.judge.runs import Runner
@@ -24,6 +25,7 @@ from rlef.judge.types import TestReport, Verdict
 from rlef.judge.verdict import judge_error, report_of
 from rlef.problems.types import Problem, TestCase
 from rlef.sandbox.inputs import Inputs
+from rlef.sandbox.languages import PYTHON, Language
 from rlef.sandbox.types import RunResult, Status
 
 
@@ -58,8 +60,14 @@ class Trial:
         whole: bool,
         keep: int,
         tell: Callable[[TestReport], None],
+        language: Language = PYTHON,
     ) -> None:
+        if problem.form == "call" and language is not PYTHON:
+            raise DataError(
+                f"problem {problem.id} calls a Python function, so no {language.name} program solves it"
+            )
         self._sandbox, self._problem, self._code = sandbox, problem, code
+        self._options: dict[str, Any] = {} if language is PYTHON else {"language": language.name}
         self._whole, self._keep, self._tell = whole, keep, tell
         self._checker = checker_of(problem)
         self._limits = runs.run_limits(problem.limits)
@@ -124,12 +132,11 @@ class Trial:
         tests, problem, code = [self._tests[at] for at in places], self._problem, self._code
         if problem.form == "call":
             return call.runs(self._sandbox, runs.steady, problem, code, tests, limits, alone=alone)
+        options = self._options | {"alone": True} if alone else self._options
         stdins = Inputs(len(tests), lambda at: tests[at].input.encode("utf-8", "surrogatepass"))
 
         def start(done: int) -> AsyncGenerator[RunResult, None]:
-            if alone:
-                return self._sandbox.run(code, stdins[done:], limits, alone=True)
-            return self._sandbox.run(code, stdins[done:], limits)
+            return self._sandbox.run(code, stdins[done:], limits, **options)
 
         return runs.steady(start, len(tests))
 

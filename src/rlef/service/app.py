@@ -47,9 +47,11 @@ class Service:
         self.intake = Intake(ceilings.bodies_bytes)
         self.presence = answers.Presence()
         self._unpacking = asyncio.Lock()  # contrived JSON takes thirty times its size in memory
-        self.spoken = Spoken(sandbox)
+        self.spoken = Spoken()
         # Without a memory of its own: that of `jobs` has a limit in bytes.
-        self.judges = {name: Judge(self.spoken.runner(name), cache=0) for name in self.spoken.names}
+        self.judges = {
+            name: Judge(sandbox, cache=0, order="kill_rate", language=name) for name in self.spoken.names
+        }
 
     def app(self, token: str, *, open_run_code: bool) -> ASGIApp:
         """The ASGI application."""
