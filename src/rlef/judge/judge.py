@@ -25,6 +25,7 @@ from rlef.judge.schedule import KillHistory, Order, same_program, verdict_key
 from rlef.judge.trial import Trial
 from rlef.judge.types import HiddenReport, PublicReport, TestReport, Verdict
 from rlef.problems.types import Problem, TestCase
+from rlef.sandbox import languages
 
 __all__ = ["TRIES", "Disagreement", "Judge", "Judging", "Runner"]
 
