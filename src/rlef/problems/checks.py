@@ -17,6 +17,7 @@ runs in the program's own process, which can forge its end: reports of it are ``
 
 from __future__ import annotations
 
+import functools
 import math
 
 CONVERSIONS = ("bool", "int", "float", "len", "list", "tuple", "set", "sorted")
@@ -25,6 +26,7 @@ _NUMBERS = {"round": 1, "below": 1, "within": 1, "isclose": 2}
 """How many numbers follow a name."""
 
 
+@functools.lru_cache(256)
 def split_check(check: str) -> tuple[str, tuple[float, ...]]:
     """The name of a check and its numbers. Raises ``ValueError`` unless it is in the list."""
     name, *words = check.split(":")
