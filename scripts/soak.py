@@ -109,6 +109,9 @@ class Soak:
             for number in left:
                 await self._one(number)
                 self.result.programs += 1
+                if number >= 0 and self.result.programs % 1000 == 0:
+                    done, wrong = self.result.programs, len(self.result.wrong)
+                    print(f"{done} programs, {wrong} wrong", file=sys.stderr, flush=True)
 
         await asyncio.gather(*(worker() for _ in range(at_a_time)))
 
