@@ -176,9 +176,9 @@ def test_the_python_and_the_problem_in_the_page_of_the_judge_are_right():
     (block,) = fences(page, "python")
     done = subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, check=True)
     assert done.stdout == "accepted True\n"
-    (block,) = fences(page, "json")
-    problem = row_to_problem(json.loads(block))
-    assert problem.checker and problem.solutions and certify([problem]) == []
+    problems = [row_to_problem(json.loads(block)) for block in fences(page, "json")]
+    assert all(problem.solutions for problem in problems) and certify(problems) == []
+    assert [problem.form for problem in problems if not problem.checker] == ["call"]
 
 
 @pytest.mark.parametrize(
