@@ -112,7 +112,7 @@ class Forker:
         command = [interpreter(), "-I", "-S", "-B", "-c", text, what, modules]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def __call__(self, count: int = 20) -> float:
+    def __call__(self, count: int = 100) -> float:
         """Milliseconds a fork."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(f"{count}\n")

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks import peers
 from benchmarks.contestants import PROGRAM, TESTS, Rlef, fresh, subprocess_run
 from benchmarks.module import main
-from benchmarks.rounds import interleave
+from benchmarks.rounds import interleave, repeated
 from benchmarks.rows import Question, Row, Unavailable
 from rlef.sandbox.slot import interpreter
 
@@ -68,10 +68,10 @@ def against(question: Question, command: Callable[[], list[str]], quick: bool) -
     with Rlef() as rlef:
         contestants = {
             "rlef": rlef.per_test(TESTS),
-            "jail": fresh(words),
-            "jail by subprocess.run": subprocess_run(words),
-            "rlef, 1 test a program": rlef.per_test(1),
-            "no jail": fresh(_PYTHON),
+            "jail": repeated(fresh(words), 5),
+            "jail by subprocess.run": repeated(subprocess_run(words), 5),
+            "rlef, 1 test a program": repeated(rlef.per_test(1), 30),
+            "no jail": repeated(fresh(_PYTHON), 6),
         }
         times = interleave(contestants, rounds=5 if quick else 80, seconds=30)
     ratios = {

@@ -13,7 +13,7 @@ import contextlib
 from benchmarks import peers
 from benchmarks.contestants import PROGRAM, Rlef, Worker, fresh, subprocess_run
 from benchmarks.module import main
-from benchmarks.rounds import Contestant, interleave
+from benchmarks.rounds import Contestant, interleave, repeated
 from benchmarks.rows import Question, Row, Unavailable
 from rlef.sandbox.slot import interpreter
 
@@ -41,10 +41,10 @@ def measure(quick: bool) -> list[Row]:
         rlef = stack.enter_context(Rlef())
         program = f"{FUNCTION}{TESTS}check({ENTRY})\n"
         contestants: dict[str, Contestant] = {
-            "rlef, call": rlef.per_test(1, source=program, stdin=b"", expected=b""),
+            "rlef, call": repeated(rlef.per_test(1, source=program, stdin=b"", expected=b""), 20),
             "rlef, test": rlef.per_test(),
-            "subprocess": subprocess_run(_PYTHON),
-            "spawn": fresh(_PYTHON),
+            "subprocess": repeated(subprocess_run(_PYTHON), 6),
+            "spawn": repeated(fresh(_PYTHON), 6),
         }
         for name, file in _FILES.items():
             try:
@@ -52,7 +52,7 @@ def measure(quick: bool) -> list[Row]:
             except Unavailable as error:
                 missing[name] = str(error)
             else:
-                contestants[name] = worker.per_call("1")
+                contestants[name] = repeated(worker.per_call("1"), 3)
         times = interleave(contestants, rounds=5 if quick else 100, seconds=25)
     rows = []
     for name, question in _QUESTIONS.items():

@@ -14,7 +14,7 @@ import sys
 from benchmarks.contestants import PROGRAM, TESTS, Forker, Rlef, fresh
 from benchmarks.machine import FIRST, say
 from benchmarks.module import main
-from benchmarks.rounds import Times, interleave
+from benchmarks.rounds import Times, interleave, repeated
 from benchmarks.rows import Question, Row
 from rlef.sandbox.slot import interpreter
 
@@ -43,14 +43,14 @@ def measure(quick: bool) -> list[Row]:
             "rlef": rlef.per_test(TESTS),
             "bare fork": stack.enter_context(Forker("nothing")),
             "bare fork, runs": stack.enter_context(Forker("run")),
-            "rlef, 10 tests": rlef.per_test(10),
-            "rlef, 3 tests": rlef.per_test(3),
-            "rlef, 1 test": rlef.per_test(1),
+            "rlef, 10 tests": repeated(rlef.per_test(10), 4),
+            "rlef, 3 tests": repeated(rlef.per_test(3), 10),
+            "rlef, 1 test": repeated(rlef.per_test(1), 30),
             "rlef, longer": rlef.per_test(TESTS, source=_LONGER),
-            "rlef, longer, 3 tests": rlef.per_test(3, source=_LONGER),
-            "fresh": fresh([interpreter(), "-I", "-S", "-c", PROGRAM]),
+            "rlef, longer, 3 tests": repeated(rlef.per_test(3, source=_LONGER), 8),
+            "fresh": repeated(fresh([interpreter(), "-I", "-S", "-c", PROGRAM]), 6),
         }
-        times = interleave(contestants, rounds=5 if quick else 60, seconds=40)
+        times = interleave(contestants, rounds=5 if quick else 60, seconds=50)
         supervisor = _supervisor_ms(rlef)
     return _rows(times, supervisor)
 

@@ -16,7 +16,7 @@ from benchmarks import peers
 from benchmarks.contestants import Rlef, Worker
 from benchmarks.machine import say
 from benchmarks.module import main
-from benchmarks.rounds import Contestant, Times, interleave
+from benchmarks.rounds import Contestant, Times, interleave, repeated
 from benchmarks.rows import Question, Row
 
 _RATIOS = {
@@ -33,8 +33,8 @@ def measure(quick: bool) -> list[Row]:
     with contextlib.ExitStack() as stack:
         rlef = stack.enter_context(Rlef())
         contestants: dict[str, Contestant] = {}
-        for tests in (1, 10):
-            contestants[f"rlef, {tests}"] = whole(rlef.per_test(tests), tests)
+        for tests, times in ((1, 20), (10, 4)):
+            contestants[f"rlef, {tests}"] = repeated(whole(rlef.per_test(tests), tests), times)
         kinds = ["bare"]
         if peers.importable("torch"):
             kinds = ["torch", "bare"]
@@ -43,7 +43,7 @@ def measure(quick: bool) -> list[Row]:
         for kind in kinds:
             worker = stack.enter_context(Worker("verl_worker", folder, kind))
             for tests in (1, 10):
-                contestants[f"{kind}, {tests}"] = worker.per_call(str(tests))
+                contestants[f"{kind}, {tests}"] = repeated(worker.per_call(str(tests)), 2)
         times = interleave(contestants, rounds=5 if quick else 100, seconds=40)
     return [_row(times, kind, tests, rlef.rung, kinds) for kind, tests in _RATIOS]
 

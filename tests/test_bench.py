@@ -203,6 +203,12 @@ def test_each_round_begins_with_another_contestant():
     assert "".join(order) == "abc" + "abc" + "bca" + "cab"
 
 
+def test_several_goes_count_as_their_mean_and_fail_together():
+    assert rounds.repeated(scripted(1, 2, 6), 3)() == 3
+    with pytest.raises(WrongOutput):
+        rounds.repeated(scripted(1, None, 6), 3)()
+
+
 def test_a_peers_wrong_outputs_count_for_nothing_and_are_told():
     times = rounds.interleave(
         {"rlef": scripted(1, 1, 1, 1), "peer": scripted(4, None, 5, 7)}, rounds=3, seconds=60
