@@ -55,10 +55,11 @@ class Language:
     """Limit of the main thread's stack; -1 for none but the memory limit."""
     compile_limits: RunLimits = field(
         default_factory=lambda: RunLimits(
-            cpu_s=10.0, wall_s=60.0, memory_bytes=1024 * _MIB, stderr_bytes=_MIB
+            cpu_s=10.0, wall_s=200.0, memory_bytes=1024 * _MIB, stderr_bytes=_MIB
         )
     )
-    """For each process of the compiler."""
+    """For each process of the compiler. The driver waits for the others, so its wall time is all that
+    shows if the machine is busy."""
     output_bytes: int = 64 * _MIB
     """Most that a compiled program may have."""
 
