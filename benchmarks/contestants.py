@@ -22,7 +22,7 @@ from benchmarks.machine import FIRST, pinned
 from benchmarks.rounds import Contestant, WrongOutput
 from benchmarks.rows import Unavailable, one_line
 from rlef.sandbox import RunLimits, Sandbox
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 
 PROGRAM = "import sys\nprint(sum(map(int, sys.stdin.read().split())))\n"
 INPUT, OUTPUT = b"40 2\n", b"42\n"

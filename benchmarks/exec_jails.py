@@ -20,7 +20,7 @@ from benchmarks.contestants import PROGRAM, TESTS, Rlef, fresh, subprocess_run
 from benchmarks.module import main
 from benchmarks.rounds import interleave, repeated
 from benchmarks.rows import Question, Row, Unavailable
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 
 _BUBBLEWRAP = Question("bubblewrap around `python -I -S`, a test, over rlef", "times", ">= 10")
 _NSJAIL = Question("nsjail around `python -I -S`, a test, over rlef", "times", ">= 10")

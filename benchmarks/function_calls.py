@@ -20,7 +20,7 @@ from benchmarks.module import main
 from benchmarks.rounds import Contestant, WrongOutput, interleave
 from benchmarks.rows import Question, Row, one_line
 from rlef.sandbox import RunLimits
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 
 _CALL = Question("a function call, chunked", "ms", "<= 0.05")
 _RATIO = Question("  a stdio test over a chunked call", "times")

@@ -15,7 +15,7 @@ from benchmarks.contestants import PROGRAM, Rlef, Worker, fresh, subprocess_run
 from benchmarks.module import main
 from benchmarks.rounds import Contestant, interleave, repeated
 from benchmarks.rows import Question, Row, Unavailable
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 
 ENTRY = "add"
 FUNCTION = "def add(a, b):\n    return a + b\n"

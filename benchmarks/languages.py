@@ -25,9 +25,9 @@ import numpy
 
 import rlef.config
 from rlef.sandbox import RunLimits, Sandbox
+from rlef.sandbox.host import interpreter
 from rlef.sandbox.languages import find
 from rlef.sandbox.languages.tools import tool
-from rlef.sandbox.slot import interpreter
 
 TESTS = 60
 INPUT, OUTPUT = b"40 2\n", b"42\n"

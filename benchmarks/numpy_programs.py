@@ -15,7 +15,7 @@ from benchmarks.contestants import TESTS, Rlef, fresh
 from benchmarks.module import main
 from benchmarks.rounds import interleave
 from benchmarks.rows import Question, Row
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 
 _RATIO = Question("a program that imports numpy, fresh interpreter over rlef", "times", ">= 40")
 _TEST = Question("  a test of it in rlef", "ms")

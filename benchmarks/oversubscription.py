@@ -18,7 +18,7 @@ from benchmarks.machine import ALL
 from benchmarks.module import main
 from benchmarks.rows import Question, Row
 from rlef.sandbox import RunLimits, Sandbox
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 from rlef.sandbox.types import Status
 
 _TIMES = 8

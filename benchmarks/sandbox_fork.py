@@ -16,7 +16,7 @@ from benchmarks.machine import FIRST, say
 from benchmarks.module import main
 from benchmarks.rounds import Times, interleave, repeated
 from benchmarks.rows import Question, Row
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 
 _LONGER = PROGRAM + "".join(
     f"def f{k}(a, b):\n    return [x * a + b for x in range({k})]\n" for k in range(40)

@@ -14,7 +14,7 @@ from benchmarks import module, peers, rounds, rows, run
 from benchmarks.contestants import INPUT, Forker, Rlef, Worker, fresh
 from benchmarks.rounds import WrongOutput
 from benchmarks.rows import Question, Unavailable
-from rlef.sandbox.slot import interpreter
+from rlef.sandbox.host import interpreter
 
 FIELDS = {"what", "value", "unit", "target", "met", "reason", "details"}
 ROOT = Path(__file__).parents[1]

@@ -284,12 +284,12 @@ def test_whatever_a_program_prints_is_only_bytes_in_a_file(with_judge):
 def test_a_program_finds_no_answer_and_leaves_nothing_for_the_checker(with_judge):
     code = program("""
         import os, sys
-        for name in ("answer.txt", "/work/answer.txt", "../answer.txt"):
+        for name in ("answer.txt", "/box/answer.txt", "../answer.txt"):
             try:
                 print(open(name).read())
             except OSError:
                 pass
-        for name in ("answer.txt", "output.txt", "/work/answer.txt", "/tmp/answer.txt"):
+        for name in ("answer.txt", "output.txt", "/box/answer.txt", "/tmp/answer.txt"):
             try:
                 open(name, "w").write("forged")
             except OSError:

@@ -1,11 +1,17 @@
-"""What a slot's owner asks the host about users and processes."""
+"""What a slot's owner asks the host about itself, users and processes."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 _NOBODY = 65534
+
+
+def interpreter() -> str:
+    """The real Python binary: not a virtual environment's link, not a version manager's shim."""
+    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
 def jail_uid() -> int:

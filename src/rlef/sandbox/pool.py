@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
@@ -20,9 +19,9 @@ from types import TracebackType
 import rlef.config
 from rlef.errors import SandboxError
 from rlef.sandbox import bundle, calls, languages
-from rlef.sandbox.interpreter import home_profile
-from rlef.sandbox.job import Delivery, Job, first_result, python_job
+from rlef.sandbox.job import Delivery, Job, python_job
 from rlef.sandbox.languages.workshop import Program, Workshop
+from rlef.sandbox.opening import cpus_of, encoded, supervisor_of
 from rlef.sandbox.room import Room
 from rlef.sandbox.rungs import Ladder
 from rlef.sandbox.status import file_limit
@@ -65,7 +64,7 @@ class Sandbox:
         """
         ladder = Ladder(config.floor)
         while True:
-            supervisor = _supervisor(config, ladder)
+            supervisor = supervisor_of(config, ladder)
             supervisor.start()
             try:
                 await asyncio.wrap_future(supervisor.opened)
@@ -77,7 +76,7 @@ class Sandbox:
                 raise
             else:
                 ladder.warn()
-                return cls(supervisor, len(_cpus(config)), ladder.missing)
+                return cls(supervisor, len(cpus_of(config)), ladder.missing)
 
     async def run(
         self,
@@ -115,7 +114,7 @@ class Sandbox:
         if files is not None and len(files) != len(stdins):
             raise ValueError(f"{len(files)} mappings of files for {len(stdins)} inputs")
         tongue = languages.find(language)
-        text = _encoded(source, stdins)
+        text = encoded(source, stdins)
         if tongue is languages.PYTHON:
             job = python_job(text, stdins, limits, beside, files, arguments, collect)
             job.alone = alone
@@ -147,7 +146,7 @@ class Sandbox:
         Up to ``chunk`` calls share a process if nothing can pass between them (`sandbox.calls`), as
         long as they take less than ``together_s`` of CPU time. Otherwise as ``run``.
         """
-        text = _encoded(source, arguments)
+        text = encoded(source, arguments)
 
         def start(chunks: list[bytes]) -> AsyncGenerator[RunResult, None]:
             job = Job(text, [b""] * len(chunks), limits, mode=Mode.CALL, inward=chunks)
@@ -263,101 +262,10 @@ class Sandbox:
         await self.close()
 
 
-def run_once(
-    source: str,
-    stdin: bytes = b"",
-    limits: RunLimits | None = None,
-    config: rlef.config.Sandbox | None = None,
-    *,
-    language: str = "python",
-) -> RunResult:
-    """Run one program on one input in a slot of its own, without an event loop.
-
-    For scripts: the slot costs a tenth of a second. Raises what ``Sandbox.run`` raises.
-    """
-    config = (config or rlef.config.Sandbox()).model_copy(update={"slots": 1})
-    tongue = languages.find(language)
-    supervisor = _opened(config)
-    workshop = Workshop(supervisor, 1)
-    try:
-        return _run_once(
-            supervisor, workshop, tongue, _encoded(source, [stdin]), stdin, limits or RunLimits()
-        )
-    finally:
-        _end(supervisor)
-        workshop.close()
-
-
-def _run_once(
-    supervisor: Supervisor,
-    workshop: Workshop,
-    language: languages.Language,
-    source: bytes,
-    stdin: bytes,
-    limits: RunLimits,
-) -> RunResult:
-    if language is languages.PYTHON:
-        return first_result(supervisor.submit, Job(source, [stdin], limits))
-    program = workshop.prepare(language, source).result()
-    if isinstance(program, RunResult):
-        return program
-    result = first_result(supervisor.submit, program.job([stdin], limits))
-    if program.may_be_refused(result):
-        checked = first_result(supervisor.submit, program.check_job())
-        result = program.refusal(checked) or result
-    program.close()
-    return result
-
-
-def _encoded(source: str, stdins: Sequence[bytes]) -> bytes:
-    if not stdins:
-        raise ValueError("a run needs at least one input")
-    return source.encode("utf-8", "surrogatepass")
-
-
 def _let_go(future: Future[Program | RunResult]) -> None:
     """Close a program that was made for someone who no longer wants it."""
     if not future.cancelled() and not future.exception() and isinstance(made := future.result(), Program):
         made.close()
-
-
-def _cpus(config: rlef.config.Sandbox) -> list[int]:
-    cpus = sorted(os.sched_getaffinity(0))
-    return [cpus[k % len(cpus)] for k in range(config.slots or len(cpus))]
-
-
-def _supervisor(config: rlef.config.Sandbox, ladder: Ladder) -> Supervisor:
-    return Supervisor(
-        _cpus(config),
-        recycle=config.recycle,
-        places=ladder.places,
-        rung=ladder.rung,
-        home=home_profile(config),
-    )
-
-
-def _opened(config: rlef.config.Sandbox) -> Supervisor:
-    """A supervisor whose slots are ready. Raises ``SandboxUnavailable``."""
-    ladder = Ladder(config.floor)
-    while True:
-        supervisor = _supervisor(config, ladder)
-        supervisor.start()
-        try:
-            supervisor.opened.result()
-        except (SandboxError, OSError) as error:
-            _end(supervisor)
-            ladder.descend(error)
-        except BaseException:
-            _end(supervisor)
-            raise
-        else:
-            ladder.warn()
-            return supervisor
-
-
-def _end(supervisor: Supervisor) -> None:
-    supervisor.close()
-    supervisor.join()
 
 
 async def _close(supervisor: Supervisor) -> None:

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +21,7 @@ from pathlib import Path
 from rlef.errors import SandboxError
 from rlef.sandbox import cgroups, memory, replies
 from rlef.sandbox.failures import BootError
-from rlef.sandbox.host import jail_uid, parent
+from rlef.sandbox.host import interpreter, jail_uid, parent
 from rlef.sandbox.job import Job, wall_limit
 from rlef.sandbox.layers import CGROUP
 from rlef.sandbox.profile import PYTHON, Profile
@@ -56,11 +55,6 @@ class Phase(Enum):
     IDLE = auto()
     BUSY = auto()
     STOPPING = auto()
-
-
-def interpreter() -> str:
-    """The real Python binary: not a virtual environment's link, not a version manager's shim."""
-    return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
 class Slot:

@@ -41,7 +41,7 @@ _PATIENCE = 5
 _PATIENCE_S = 30.0
 """Seconds without any slot before the supervisor gives up: a host may be full for a while."""
 _RETRY_S = 0.2
-_PROFILES_MOST = 4
+_PROFILES_MOST = 6
 """Slots that a place holds; the one used longest ago goes first."""
 
 

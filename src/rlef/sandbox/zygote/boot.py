@@ -153,6 +153,8 @@ def _write(path: str, text: str) -> None:
 
 def _zygote(boot: Boot, stdlib: str, spec: dict[str, Any], page: mmap.mmap, fast: hot.Hot | None) -> NoReturn:
     mirror = Mirror()
+    if boot.blind("pid namespace"):
+        kernel.spawn_flags.value &= ~kernel.CLONE_NEWPID
     boot.step(
         "death with the trainer",
         lambda: kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL),

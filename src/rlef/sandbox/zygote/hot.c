@@ -54,6 +54,7 @@ struct tests {
     int32_t pid, pidfd;
     int64_t started, look_ns, first_held;
     uint64_t file_bytes, address_bytes;
+    uint64_t flags; /* of clone */
     volatile uint8_t *page;
     const struct order *order; /* null for Python */
     struct result results[BATCH];
@@ -197,7 +198,7 @@ int rlef_tests(struct tests *t)
             t->pid = rlef_borrow(t->order, t->fds[0], &t->pidfd);
             errno = -t->pid;
         } else {
-            t->pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, 0, &t->pidfd, 0, 0);
+            t->pid = syscall(SYS_clone, t->flags, 0, &t->pidfd, 0, 0);
         }
         if (t->pid < 0)
             return -1;

@@ -7,7 +7,7 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import program
+from . import kernel, program
 from .protocol import BATCH, RESULT, WINDOW
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Tests(ctypes.Structure):
         ("first_held", ctypes.c_int64),
         ("file_bytes", ctypes.c_uint64),
         ("address_bytes", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
         ("page", ctypes.c_void_p),
         ("order", ctypes.c_void_p),
         ("results", ctypes.c_char * (BATCH * RESULT.size)),
@@ -93,6 +94,7 @@ class Hot:
             look_ns=min(run.cpu_ns, run.wall_ns),
             file_bytes=run.file_bytes[0],
             address_bytes=run.address_bytes[0],
+            flags=kernel.spawn_flags.value,
             page=self.page,
         )
         self._refill(tests, run)

@@ -43,13 +43,17 @@ class Boot:
         try:
             if name in self._mask:
                 raise OSError(errno.EPERM, f"{os.strerror(errno.EPERM)} (masked by a test)")
-            if f"blind {name}" in self._mask:
+            if self.blind(name):
                 return ""
             if f"silent {name}" not in self._mask:
                 action()
             return "" if proof() else NO_EFFECT
         except OSError as error:
             return error.strerror or str(error)
+
+    def blind(self, name: str) -> bool:
+        """True if a step is neither taken nor proved."""
+        return f"blind {name}" in self._mask
 
     def masked(self, word: str) -> list[int]:
         """The numbers that a test masks with ``word``."""
