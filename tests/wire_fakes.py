@@ -157,7 +157,7 @@ class Slots:
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(slot_module, "subprocess", fake)
-            patch.setattr(supervisor, "canaries_for", lambda profile: ())
+            patch.setattr(supervisor, "canaries_for", lambda *_: ())
             yield self
 
 
