@@ -150,6 +150,8 @@ def spawn(*options, slots=1, token=TOKEN, port=0):
         "--json",
         "--set",
         f"sandbox.slots={slots}",
+        "--order",
+        "fixed",  # so that reports are those of a judge here
     ]
     process = subprocess.Popen(
         [sys.executable, *command, *options],

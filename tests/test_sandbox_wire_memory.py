@@ -36,6 +36,7 @@ def places(tmp_path: Path, counter: Path, monkeypatch: pytest.MonkeyPatch) -> cg
         (self._memory / "memory.oom_control").symlink_to(counter)
 
     monkeypatch.setattr(cgroups.Group, "__init__", linked)
+    monkeypatch.setattr(cgroups.Group, "problem", lambda group, pid: "")  # plain files hold nobody
     return cgroups.Places(tmp_path / "memory", tmp_path / "pids", 1)
 
 

@@ -113,13 +113,20 @@ def test_bad_test_sets_are_refused_by_field(service, row, said):
     still_well(service)
 
 
+@pytest.mark.parametrize("limits", [{"cpu_s": 301}, {"memory_bytes": 2**33}, {"output_bytes": 2**30}])
+def test_limits_beyond_those_of_the_service_are_refused(service, limits):
+    body = json.dumps({"public_tests": [ONE], "limits": limits}).encode()
+    answer = service.ask("PUT", f"/tests/{digest(body)}", body)
+    assert (answer.status, answer.code) == (422, "limits")
+
+
 @pytest.mark.parametrize(
     "limits", [{"cpu_s": 1e9}, {"cpu_s": 0}, {"cpu_s": 1e999}, {"memory_bytes": 2**60}, {"output_bytes": -1}]
 )
-def test_limits_beyond_those_of_the_service_are_refused(service, limits):
+def test_limits_that_no_service_has_are_refused(service, limits):
     body = json.dumps({"public_tests": [ONE], "limits": limits}).replace("Infinity", "1e999").encode()
     answer = service.ask("PUT", f"/tests/{digest(body)}", body)
-    assert (answer.status, answer.code) == (422, "limits")
+    assert (answer.status, answer.code) == (400, "bad_tests")
 
 
 def test_a_body_that_is_not_what_its_name_says_is_refused(service):

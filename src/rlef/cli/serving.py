@@ -6,7 +6,7 @@ import json
 import signal
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,6 +41,10 @@ def judge(
     open_run_code: Annotated[
         bool, typer.Option("--open-run-code", help="Let programs on this machine use /run_code untokened.")
     ] = False,
+    order: Annotated[
+        Literal["fixed", "kill_rate"],
+        typer.Option("--order", help="Of hidden tests: those first that stop most programs, or as given."),
+    ] = "kill_rate",
     queue: Annotated[int, typer.Option("--queue", min=1, help="Programs that may wait.")] = 1024,
     store_mb: Annotated[int, typer.Option("--store-mb", min=1, help="MiB of test sets to keep.")] = 1024,
     as_json: Annotated[bool, typer.Option("--json", help="Print where it listens as JSON.")] = False,
@@ -66,6 +70,7 @@ def judge(
         open_run_code=open_run_code,
         ceilings=Ceilings(queue=queue, store_bytes=store_mb * 2**20),
         sandbox=load_config(None, overrides or []).sandbox,
+        order=order,
     )
 
     def started(listening: Listening) -> None:

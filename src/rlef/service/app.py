@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from rlef import __version__
 from rlef.errors import DataError, RlefError, SandboxError
-from rlef.judge import Judge, Verdict
+from rlef.judge import Judge, Verdict, schedule
 from rlef.judge.judge import TRIES
 from rlef.judge.types import HiddenReport, PublicReport
 from rlef.problems.types import Problem
@@ -38,7 +38,7 @@ _PATIENCE_S = 5.0
 class Service:
     """A running service: its state and its endpoints."""
 
-    def __init__(self, sandbox: Sandbox, ceilings: Ceilings) -> None:
+    def __init__(self, sandbox: Sandbox, ceilings: Ceilings, order: schedule.Order = "kill_rate") -> None:
         self.sandbox, self.ceilings = sandbox, ceilings
         # Twice the slots: while the judge compares one program's output, its slot runs another.
         self.desk = Desk(2 * sandbox.slots, ceilings.queue, ceilings.bodies_bytes)
@@ -50,7 +50,7 @@ class Service:
         self.spoken = Spoken()
         # Without a memory of its own: that of `jobs` has a limit in bytes.
         self.judges = {
-            name: Judge(sandbox, cache=0, order="kill_rate", language=name) for name in self.spoken.names
+            name: Judge(sandbox, cache=0, order=order, language=name) for name in self.spoken.names
         }
 
     def app(self, token: str, *, open_run_code: bool) -> ASGIApp:

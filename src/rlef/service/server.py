@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import rlef.config
 from rlef.errors import ConfigError
+from rlef.judge.schedule import Order
 from rlef.sandbox import Sandbox
 from rlef.service import token as tokens
 from rlef.service.app import Service
@@ -52,6 +53,8 @@ class Settings:
     open_run_code: bool = False
     ceilings: Ceilings = field(default_factory=Ceilings)
     sandbox: rlef.config.Sandbox = field(default_factory=rlef.config.Sandbox)
+    order: Order = "kill_rate"
+    """Of hidden tests."""
 
 
 def serve(settings: Settings, started: Callable[[Listening], None]) -> int:
@@ -106,7 +109,7 @@ async def _serve(
         if token is None:
             token, file = tokens.new_token()
         try:
-            service = Service(sandbox, settings.ceilings)
+            service = Service(sandbox, settings.ceilings, settings.order)
             server = _Server(service, service.app(token, open_run_code=settings.open_run_code))
             name, port = sock.getsockname()[:2]
             url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
