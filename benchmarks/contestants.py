@@ -106,17 +106,26 @@ class Rlef:
 class Forker:
     """A bare fork server without any isolation."""
 
-    def __init__(self, what: str, modules: str = "") -> None:
+    def __init__(self, what: str, modules: str = "", cpu: int = FIRST) -> None:
         self.expected = OUTPUT.decode().strip() if what == "run" else ""
-        text = _FORKER % (FIRST, PROGRAM, INPUT)
+        text = _FORKER % (cpu, PROGRAM, INPUT)
         command = [interpreter(), "-I", "-S", "-B", "-c", text, what, modules]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, count: int = 100) -> float:
         """Milliseconds a fork."""
-        assert self.process.stdin and self.process.stdout
+        self.begin(count)
+        return self.end(count)
+
+    def begin(self, count: int) -> None:
+        """Start on so many forks."""
+        assert self.process.stdin
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
+
+    def end(self, count: int) -> float:
+        """Wait for them; milliseconds a fork."""
+        assert self.process.stdout
         took, _, output = self.process.stdout.readline().strip().partition(" ")
         if output != self.expected:
             raise WrongOutput(f"bare fork: {output!r}")
