@@ -15,7 +15,9 @@ from typing import Any
 from rlef.judge import Verdict
 from rlef.problems.types import Limits, Problem, TestCase
 
-LIMITS = Limits(cpu_s=0.1, memory_bytes=64 * 2**20, output_bytes=20_000)
+LIMITS = Limits(cpu_s=0.3, memory_bytes=64 * 2**20, output_bytes=20_000)
+"""Enough CPU time to touch the memory on a machine that does much else: at a third of it 3 of 20,000
+programs ran into the limit of time before that of memory."""
 
 _ACTOR = """
 import os, sys
