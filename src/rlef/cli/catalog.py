@@ -211,7 +211,7 @@ def config_(
 
 def doctor(as_json: AsJson = False) -> int:
     """Say how well programs can be isolated here, and how to get what is missing."""
-    from rlef.sandbox import probe
+    from rlef.sandbox import native, probe
 
     found = probe()
     floor = Config().sandbox.floor
@@ -230,6 +230,8 @@ def doctor(as_json: AsJson = False) -> int:
         typer.echo(f"{'yes' if one.works else 'no':5}{one.name:{width}}  {one.version}".rstrip())
         if not one.works:
             typer.echo(f"     why: {one.reason}")
+    if slow := native.reason():
+        typer.echo(f"no   compiled path: {slow}; a test takes half as long again (install gcc)")
     typer.echo(f"\nisolation here: {found.rung.value}; {_MEANING[found.rung.value]}")
     if not enough:
         typer.echo(
