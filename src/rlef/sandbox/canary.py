@@ -5,6 +5,7 @@ The attacks aim at nothing of value. They run in the sandbox like every other pr
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -187,6 +188,7 @@ def canaries_for(profile: Profile, rung: Rung) -> tuple[Canary, ...]:
     return (_attacks(profile, rung, machine), *other, *HONEST)
 
 
+@functools.cache
 def _attacks(profile: Profile, rung: Rung, machine: str) -> Canary:
     paths = [*(inside for _, inside in profile.visible), *profile.import_paths]
     shown = {path.split("/")[1] for path in paths}

@@ -91,7 +91,7 @@ class Hot:
             ctl=server.ctl.fileno(),
             number=run.number,
             total=run.total,
-            look_ns=min(run.cpu_ns, run.wall_ns),
+            look_ns=run.look_ns,
             file_bytes=run.file_bytes[0],
             address_bytes=run.address_bytes[0],
             flags=kernel.spawn_flags.value,

@@ -71,7 +71,7 @@ class Run:
         self.has_files = self.descriptors > 3 and self.mode not in _CALLS
         # For the further processes of a compiler, whose clocks nobody watches.
         seconds = -(-self.cpu_ns // 10**9) + 1
-        self.first_look_ms = min(self.cpu_ns, self.wall_ns) / 1e6
+        self.look_ns = min(self.cpu_ns, self.wall_ns)  # before that no limit can be reached
         self.cpu_seconds = (seconds, seconds)
         self.file_bytes = (file_bytes, file_bytes)
         self.address_bytes = (address_bytes, address_bytes)
@@ -118,12 +118,12 @@ class Server:
             data, fds = self.receive()
             if data[0] == _RUN:
                 self.accept(Run(data, fds))
-            elif data[0] == _STOP:
+                continue
+            if data[0] == _STOP:
                 self.confirm(data)
             elif data[0] != _MORE:
                 raise RuntimeError("a message came that is of no known kind")
-            if data[0] != _RUN:  # about a run that is over
-                close_all(fds)
+            close_all(fds)  # it was about a run that is over
 
     def accept(self, run: Run) -> None:
         """Run one program, here or in a template."""
@@ -254,7 +254,7 @@ class Server:
     def watch(self, run: Run, pid: int, pidfd: int, started: int) -> int:
         """Wait for the end of a test or of its limits. Raises ``Stopped``."""
         guard = Guard(run, pid, started)
-        wait_ns = max(0, started + min(run.cpu_ns, run.wall_ns) - time.monotonic_ns())
+        wait_ns = max(0, started + run.look_ns - time.monotonic_ns())
         while True:
             ready = [fd for fd, _ in self.poller.poll(wait_ns / 1e6)]
             if pidfd in ready:
@@ -284,7 +284,7 @@ class Server:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
         guard = Guard(run, pid, time.monotonic_ns())
-        wait_ns = run.first_look_ms * 1e6
+        wait_ns = run.look_ns
         while not poller.poll(wait_ns / 1e6):
             if self.page[_TEMPLATE_AT] == _RUNNING:
                 poller.poll()
