@@ -1,14 +1,14 @@
 """Judging 164 x 20 answers to HumanEval: rlef beside evalplus, on the same two cores.
 
-    RLEF_DATA=FOLDER python -m benchmarks.humaneval_judging [--quick]
+    RLEF_DATA=FOLDER [RLEF_ANSWERS=RUN] python -m benchmarks.humaneval_judging [--quick]
 
 Five of the 20 answers to a problem are its reference (each with a comment of its own, so that none is
-judged twice), 15 are mutants of it. Tests are the arguments with which HumanEval's ``check`` calls the
-reference, and what that returns: the same for both. Answers that take longer than 0.2 s or end at a limit
-are replaced by other mutants: there, both would wait. evalplus works on them by its
-``check_correctness`` in its pool of two processes, without isolation; so it all runs in one bubblewrap
-jail, which costs it nothing a program. rlef runs each answer in its sandbox. Both stop at the first test
-that fails.
+judged twice), 15 are mutants of it; or the answers are the programs in an evaluation's episodes. Tests are
+the arguments with which HumanEval's ``check`` calls the reference, and what that returns: the same for both.
+Answers that take longer than 0.2 s or end at a limit are replaced by other mutants, or left out: there, both
+would wait. evalplus works on them by its ``check_correctness`` in its pool of two processes, without
+isolation; so it all runs in one bubblewrap jail, which costs it nothing a program. rlef runs each answer in
+its sandbox. Both stop at the first test that fails.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from benchmarks.module import main
 from benchmarks.rounds import interleave
 from benchmarks.rows import Question, Row, Unavailable
 from rlef.judge import HiddenReport, Judge, Verdict
+from rlef.problems.jsonl import json_lines
 from rlef.problems.types import Limits, Problem, TestCase
 from rlef.sandbox import Sandbox
 
@@ -168,6 +169,27 @@ def answers_of(ours: Rlef, found: Sequence[Task], problems: Sequence[Problem]) -
     return made
 
 
+def answers_in(run: Path, ours: Rlef, found: Sequence[Task], problems: Sequence[Problem]) -> list[list[str]]:
+    """The programs that a model wrote in an evaluation on HumanEval, those that take long left out."""
+    places = {task.problem.id.lower(): at for at, task in enumerate(found)}
+    codes: list[Answer] = []
+    for path in sorted(run.glob("episodes-*.jsonl")):
+        for _, row in json_lines(path):
+            assert isinstance(row, dict)
+            at = places.get(row["problem_id"])
+            codes += [(at, turn["code"]) for turn in row["turns"] if at is not None and turn["code"]]
+    if not codes:
+        raise Unavailable(
+            f"{run} has no episodes with programs for HumanEval: RLEF_ANSWERS is the folder of a run"
+        )
+    quick = [replace(problem, limits=_QUICK) for problem in problems]
+    made: list[list[str]] = [[] for _ in found]
+    for (at, code), report in zip(codes, ours.reports(quick, codes), strict=True):
+        if all(test.verdict not in _AT_LIMITS for test in report.tests):
+            made[at].append(code)
+    return made
+
+
 def measure(quick: bool) -> list[Row]:
     started = time.monotonic()
     found = tasks()
@@ -175,8 +197,10 @@ def measure(quick: bool) -> list[Row]:
     os.sched_setaffinity(0, cpus)
     with Evalplus(cpus) as theirs, Rlef(len(cpus)) as ours:
         problems = theirs.problems(found)
-        made = answers_of(ours, found, problems)
-        every = [(at, codes[n]) for n in range(ANSWERS) for at, codes in enumerate(made) if n < len(codes)]
+        run = os.environ.get("RLEF_ANSWERS")
+        made = answers_in(Path(run), ours, found, problems) if run else answers_of(ours, found, problems)
+        most = max(map(len, made))
+        every = [(at, codes[n]) for n in range(most) for at, codes in enumerate(made) if n < len(codes)]
         say(f"{len(every)} answers, made in {time.monotonic() - started:.0f} s")
         blocks = [every[n::_BLOCKS] for n in range(_BLOCKS)]
         # Each has its own turn of the blocks, so that all have the same one in a round.
