@@ -4,7 +4,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from rlef.evaluation.intervals import bootstrap, paired_difference, rates
+from rlef.evaluation.intervals import clopper_pearson, paired_difference, rates, sign_flip
 from rlef.evaluation.seeds import mean_difference, mean_interval, spread, student_quantile, student_tail
 
 SIMULATIONS = 200
@@ -46,7 +46,7 @@ def test_over_seeds_the_interval_holds_the_truth_and_without_them_it_does_not():
         values_SP = runs_of(draw, 4, 60)
         interval = mean_interval(values_SP, repeats=300, seed=repeat)
         with_seeds += interval.low <= 0.4 <= interval.high
-        blind = bootstrap(by_problem(values_SP), repeats=300, seed=repeat)
+        blind = rates(values_SP.mean(axis=0)[:, None], repeats=300, seed=repeat)[0]
         problems_only += blind.low <= 0.4 <= blind.high
     assert 0.91 <= with_seeds / SIMULATIONS <= 0.99
     assert problems_only / SIMULATIONS < 0.88
@@ -57,7 +57,8 @@ def test_where_seeds_don_t_matter_the_interval_is_little_wider_than_without_them
     widths = []
     for repeat in range(40):
         values_SP = runs_of(draw, 5, 80, seed_spread=0.0)
-        wide, narrow = mean_interval(values_SP, seed=repeat), bootstrap(by_problem(values_SP), seed=repeat)
+        wide = mean_interval(values_SP, seed=repeat)
+        narrow = rates(values_SP.mean(axis=0)[:, None], seed=repeat)[0]
         widths.append((wide.high - wide.low) / (narrow.high - narrow.low))
     assert 0.98 < np.median(widths) < 1.15
 
@@ -104,4 +105,18 @@ def test_groups_that_agree_everywhere_do_not_differ():
         "more runs of the same problems are no more problems"
     )
     found = mean_difference(same_SP, same_SP)
-    assert (found.mean, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
+    assert (found.mean, found.p_value) == (0.0, 1.0)
+    assert found.high == clopper_pearson(0, 5).high == -found.low
+
+
+@pytest.mark.parametrize("problems", [1, 2, 8])
+def test_groups_without_any_spread_are_as_sure_as_their_number_of_problems_allows(problems):
+    """Student's p of a difference that never varies is 0, of two problems, too; that of the signs is not."""
+    found = mean_difference(np.full((3, problems), 0.7), np.full((3, problems), 0.1))
+    assert found.p_value == sign_flip([0.6] * problems) == 2 / 2**problems
+    assert (found.low > 0) == (found.p_value < 0.05)
+
+
+def test_one_problem_is_no_evidence_however_many_seeds():
+    found = mean_difference(np.array([[0.2], [0.3], [0.2]]), np.array([[0.9], [0.8], [0.9]]))
+    assert found.p_value == 1.0 and found.low < 0.0 < found.high

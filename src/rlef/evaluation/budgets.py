@@ -20,8 +20,9 @@ from rlef.evaluation.outcome import Outcome
 LIMITS = (1, 3, 5, 10)
 """Turn limits of the paper's figures, read off a run with a limit that is no smaller."""
 SUBMITTED = (1, 10)
-GRID = (*range(1, 11), *range(12, 31, 3), *range(35, 51, 5), *range(60, 101, 10))
-"""Numbers of draws that get a point, up to 100; then every 50."""
+GRID = (*range(1, 11), *range(12, 31, 3), 20, 33, *range(35, 51, 5), *range(60, 101, 10))
+"""Numbers of draws that get a point, up to 100; then every 50. In it are those that the paper's 10@100 draws:
+100 with one turn, 33 with three, 20 with five, 10 with ten."""
 
 Rollouts = Mapping[str, Sequence[Outcome]]
 """Scored episodes by problem."""

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rlef.errors import DataError
-from rlef.evaluation.intervals import Difference
+from rlef.evaluation.intervals import TIE, Difference
 from rlef.evaluation.measured import Side, differing, read_side
 from rlef.evaluation.seeds import mean_difference, mean_interval
 
 REPEATS = 10_000
 LEVEL = 0.05
-TIE = 1e-12
-"""Rates of a closed form that differ in their last bits are the same."""
 MUST_AGREE = ("dataset", "split", "n", "k", "turns")
 
 

@@ -1,5 +1,8 @@
 """Intervals and p-values: problems are drawn again, for they are a sample too.
 
+Resampling never draws what it never saw, and rarely what it rarely saw. So where fewer than ``FEW``
+problems speak, an end of an interval is at least as far out as that of an exact one.
+
 ``_P`` is an array over problems, ``_PX`` one with a column for each figure.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -18,11 +22,14 @@ EXACT = 16
 """Up to so many problems that differ, every pattern of signs is counted (65,536 of them)."""
 CELLS = 4_000_000
 """Numbers held at once while resampling."""
+FEW = 10
+TIE = 1e-12
+"""Rates of a closed form that differ by less, in their last bits, are the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Percentiles of a bootstrap, in the unit of the values."""
+    """Two ends, in the unit of the values."""
 
     low: float
     high: float
@@ -40,46 +47,15 @@ class Difference:
     problems: int
 
 
-def bootstrap(
-    values_by_problem: Values, *, level: float = 0.95, repeats: int = REPEATS, seed: int = 0
-) -> Interval:
-    """Percentile interval of the mean when *problems* are drawn again with replacement.
-
-    The paper resamples rollouts, which leaves out the luck of the draw of problems. The
-    interval knows only the spread it sees: where all values agree it has no width.
-    Deterministic in ``seed`` and in the order of the problems; NaN without problems.
-    """
-    values_PX = np.array([list(values_by_problem.values())]).T
-    if not len(values_by_problem):
-        return Interval(math.nan, math.nan)
-    return intervals(values_PX, level=level, repeats=repeats, seed=seed)[0]
-
-
-def intervals(
-    values_PX: np.ndarray, *, level: float = 0.95, repeats: int = REPEATS, seed: int = 0
-) -> list[Interval]:
-    """``bootstrap`` of every column on the same draws of problems. NaN marks a missing problem."""
-    return percentiles(resampled_means(values_PX, repeats=repeats, seed=seed), level)
-
-
-def ratios(
-    parts_PX: np.ndarray, wholes_PX: np.ndarray, *, level: float = 0.95, repeats: int = REPEATS, seed: int = 0
-) -> list[Interval]:
-    """Intervals of shares, sum(part) / sum(whole), numerator and denominator drawn together.
-
-    A draw of problems whose denominators are all 0 says nothing and is left out. Where the
-    share is 0 or 1 on every problem, see ``never_seen``.
-    """
-    found = percentiles(resampled_ratios(parts_PX, wholes_PX, repeats=repeats, seed=seed), level)
-    return [
-        _at_the_end(interval, parts_PX[:, at], wholes_PX[:, at], level) for at, interval in enumerate(found)
-    ]
-
-
 def rates(
     values_PX: np.ndarray, *, level: float = 0.95, repeats: int = REPEATS, seed: int = 0
 ) -> list[Interval]:
-    """``intervals`` of columns of shares of 1, honest where all of them are 0 or all are 1."""
+    """Intervals of the mean of each column, shares of 1; NaN marks a missing problem.
+
+    Percentiles of the means of problems drawn with replacement, the same draws for all columns.
+    The paper resamples rollouts, which leaves out the luck of the draw of problems. Deterministic
+    in ``seed`` and in the order of the problems; NaN where there are none.
+    """
     there_PX = np.isfinite(values_PX)
     return ratios(
         np.where(there_PX, values_PX, 0.0),
@@ -90,20 +66,120 @@ def rates(
     )
 
 
-def never_seen(problems: int, level: float = 0.95) -> float:
-    """How likely something can be that was seen on none of ``problems``, by Clopper and Pearson.
+def ratios(
+    parts_PX: np.ndarray, wholes_PX: np.ndarray, *, level: float = 0.95, repeats: int = REPEATS, seed: int = 0
+) -> list[Interval]:
+    """Intervals of shares, sum(part) / sum(whole), numerator and denominator drawn together.
 
-    Resampling can't tell: what it never saw it never draws. About 3.7 / problems at 95 %.
+    A draw of problems whose denominators are all 0 says nothing and is left out.
     """
-    return float(1.0 - ((1.0 - level) / 2.0) ** (1.0 / problems))
+    found = percentiles(resampled_ratios(parts_PX, wholes_PX, repeats=repeats, seed=seed), level)
+    return [
+        widened_rate(interval, parts_PX[:, at], wholes_PX[:, at], level) for at, interval in enumerate(found)
+    ]
 
 
-def resampled_means(values_PX: np.ndarray, *, repeats: int = REPEATS, seed: int = 0) -> np.ndarray:
-    """The mean of each column in each of ``repeats`` draws of problems: (repeats, columns)."""
-    there_PX = np.isfinite(values_PX)
-    return resampled_ratios(
-        np.where(there_PX, values_PX, 0.0), there_PX.astype(float), repeats=repeats, seed=seed
+def differences(
+    gaps_PX: np.ndarray, *, level: float = 0.95, repeats: int = REPEATS, seed: int = 0
+) -> list[Interval]:
+    """Intervals of the mean of each column of paired differences of rates, on the same draws."""
+    found = percentiles(resampled_ratios(gaps_PX, np.ones_like(gaps_PX), repeats=repeats, seed=seed), level)
+    return [widened_gap(interval, gaps_PX[:, at], level) for at, interval in enumerate(found)]
+
+
+def widened_rate(interval: Interval, part_P: np.ndarray, whole_P: np.ndarray, level: float) -> Interval:
+    """The interval of sum(part) / sum(whole), no narrower than few problems allow.
+
+    Where fewer than ``FEW`` problems have any of it, the upper end is at least that of Clopper and
+    Pearson for a yes or no of each problem at the same rate; where fewer than ``FEW`` lack any, the lower.
+    """
+    asked = whole_P > 0
+    problems = int(asked.sum())
+    if not problems:
+        return interval
+    part_P, whole_P = part_P[asked], whole_P[asked]
+    worth = round(problems * float(part_P.sum() / whole_P.sum()), 9)
+    low, high = interval.low, interval.high
+    if (part_P > TIE).sum() < FEW:
+        high = max(high, clopper_pearson(math.ceil(worth), problems, level).high)
+    if (part_P < whole_P - TIE).sum() < FEW:
+        low = min(low, clopper_pearson(math.floor(worth), problems, level).low)
+    return Interval(low, high)
+
+
+def widened_gap(interval: Interval, gap_P: np.ndarray, level: float) -> Interval:
+    """The interval of a mean of paired differences, no narrower than few that differ allow.
+
+    Where fewer than ``FEW`` problems differ, it is at least Newcombe's for the shares of problems
+    that favour one side and the other, in the unit of the largest difference seen.
+    """
+    problems, more, less = len(gap_P), int((gap_P > TIE).sum()), int((gap_P < -TIE).sum())
+    if more + less >= FEW:
+        return interval
+    largest = float(np.abs(gap_P).max()) if more + less else 1.0
+    sides = [(count / problems, clopper_pearson(count, problems, level)) for count in (more, less)]
+    below, above = newcombe(*sides[0], *sides[1])
+    mean = float(gap_P.mean())
+    return Interval(
+        max(-1.0, min(interval.low, mean - largest * below)),
+        min(1.0, max(interval.high, mean + largest * above)),
     )
+
+
+def ratio_differences(
+    a_PX: tuple[np.ndarray, np.ndarray], b_PX: tuple[np.ndarray, np.ndarray], *, seed: int = 0
+) -> list[Interval]:
+    """95 % intervals of one share less another, each given as (parts, wholes), on the same draws.
+
+    Where fewer than ``FEW`` problems have a part of either, at least Newcombe's from those of both.
+    """
+    draws_RX = resampled_ratios(*a_PX, seed=seed) - resampled_ratios(*b_PX, seed=seed)
+    found = percentiles(draws_RX, 0.95)
+    few_X = ((a_PX[0] > TIE) | (b_PX[0] > TIE)).sum(axis=0) < FEW
+    if not few_X.any():
+        return found
+    shares = [[parts.sum(axis=0), wholes.sum(axis=0)] for parts, wholes in (a_PX, b_PX)]
+    ends = [ratios(*pair, seed=seed) for pair in (a_PX, b_PX)]
+    for at in np.flatnonzero(few_X):
+        if all(wholes[at] > 0 for _, wholes in shares):
+            a, b = (float(parts[at] / wholes[at]) for parts, wholes in shares)
+            below, above = newcombe(a, ends[0][at], b, ends[1][at])
+            found[at] = Interval(min(found[at].low, a - b - below), max(found[at].high, a - b + above))
+    return found
+
+
+def newcombe(a: float, a_ends: Interval, b: float, b_ends: Interval) -> tuple[float, float]:
+    """How far the interval of ``a - b`` reaches below and above, from those of both (Newcombe 1998)."""
+    return math.hypot(a - a_ends.low, b_ends.high - b), math.hypot(a_ends.high - a, b - b_ends.low)
+
+
+@cache
+def clopper_pearson(seen: int, problems: int, level: float = 0.95) -> Interval:
+    """The exact interval of a share that was ``seen`` on so many of ``problems``.
+
+    At 95 % the upper end for what was never seen is about 3.7 / problems.
+    """
+    tail = (1.0 - level) / 2.0
+    return Interval(
+        1.0 - _largest_share(problems - seen, problems, tail), _largest_share(seen, problems, tail)
+    )
+
+
+def _largest_share(seen: int, problems: int, tail: float) -> float:
+    """The share under which ``seen`` or fewer have probability ``tail``, by bisection."""
+    if seen >= problems:
+        return 1.0
+    ways = [
+        math.lgamma(problems + 1) - math.lgamma(few + 1) - math.lgamma(problems - few + 1)
+        for few in range(seen + 1)
+    ]
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        share = (low + high) / 2
+        hit, miss = math.log(share), math.log1p(-share)
+        mass = sum(math.exp(way + few * hit + (problems - few) * miss) for few, way in enumerate(ways))
+        low, high = (share, high) if mass > tail else (low, share)
+    return high
 
 
 def resampled_ratios(
@@ -141,15 +217,6 @@ def percentiles(samples_RX: np.ndarray, level: float) -> list[Interval]:
     return found
 
 
-def _at_the_end(interval: Interval, part_P: np.ndarray, whole_P: np.ndarray, level: float) -> Interval:
-    seen = whole_P > 0
-    if seen.any() and not part_P[seen].any():
-        return Interval(0.0, never_seen(int(seen.sum()), level))
-    if seen.any() and bool((part_P[seen] >= whole_P[seen]).all()):
-        return Interval(1.0 - never_seen(int(seen.sum()), level), 1.0)
-    return interval
-
-
 def paired_difference(
     a_by_problem: Values,
     b_by_problem: Values,
@@ -160,19 +227,18 @@ def paired_difference(
 ) -> Difference:
     """Mean of ``a - b`` over the problems in both, its interval and its two-sided p-value.
 
-    Interval: bootstrap over problems. p-value: see ``sign_flip``.
+    Interval: see ``differences``. p-value: see ``sign_flips``.
     """
     shared = [key for key in a_by_problem if key in b_by_problem]
     if not shared:
         return Difference(math.nan, math.nan, math.nan, math.nan, 0)
-    differences = {key: a_by_problem[key] - b_by_problem[key] for key in shared}
-    interval = bootstrap(differences, level=level, repeats=repeats, seed=seed)
-    values = list(differences.values())
+    gaps = [a_by_problem[key] - b_by_problem[key] for key in shared]
+    interval = differences(np.array([gaps]).T, level=level, repeats=repeats, seed=seed)[0]
     return Difference(
-        mean=math.fsum(values) / len(values),
+        mean=math.fsum(gaps) / len(gaps),
         low=interval.low,
         high=interval.high,
-        p_value=sign_flip(values, repeats=repeats, seed=seed),
+        p_value=sign_flip(gaps, repeats=repeats, seed=seed),
         problems=len(shared),
     )
 
@@ -193,7 +259,7 @@ def sign_flips(differences_PX: np.ndarray, *, repeats: int = REPEATS, seed: int 
     found = np.ones(differences_PX.shape[1])
     many = []
     for at, column_P in enumerate(differences_PX.T):
-        differing = column_P[column_P != 0.0]
+        differing = column_P[np.abs(column_P) > TIE]
         if len(differing) > EXACT:
             many.append(at)
         elif len(differing):

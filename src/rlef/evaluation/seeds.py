@@ -18,7 +18,17 @@ from statistics import NormalDist
 
 import numpy as np
 
-from rlef.evaluation.intervals import REPEATS, Difference, Interval, draws, rates, sign_flip
+from rlef.evaluation.intervals import (
+    REPEATS,
+    TIE,
+    Difference,
+    Interval,
+    draws,
+    rates,
+    sign_flip,
+    widened_gap,
+    widened_rate,
+)
 
 LARGE = 1e6
 """Degrees of freedom from which Student's distribution is the normal one."""
@@ -37,10 +47,12 @@ def mean_interval(
     values_SP: np.ndarray, *, level: float = 0.95, repeats: int = REPEATS, seed: int = 0
 ) -> Interval:
     """Interval of a mean rate over runs and problems; with one run, over problems alone."""
-    if values_SP.min() == values_SP.max() and values_SP.flat[0] in (0.0, 1.0):
-        return rates(values_SP[:1].T, level=level)[0]
-    interval = _interval([values_SP], level, repeats, seed)
-    return Interval(max(0.0, interval.low), min(1.0, interval.high))
+    if len(values_SP) == 1:
+        return rates(values_SP.T, level=level, repeats=repeats, seed=seed)[0]
+    found = _interval([values_SP], level, repeats, seed)
+    found = Interval(max(0.0, found.low), min(1.0, found.high))
+    rates_P = values_SP.mean(axis=0)
+    return widened_rate(found, rates_P, np.ones_like(rates_P), level)
 
 
 def mean_difference(
@@ -50,15 +62,16 @@ def mean_difference(
 
     Problems are paired, runs are not: seed 0 of one method has nothing in common with seed 0
     of another. Where both groups are one run, this is ``paired_difference``. With more, the
-    p-value is Student's, from the same variance as the interval.
+    p-value is Student's, from the same variance as the interval; where nothing varies, or there is
+    one problem, Student has nothing to go by, and it is that of the signs.
     """
-    interval = _interval([a_SP, -b_SP], level, repeats, seed)
     gaps_P = a_SP.mean(axis=0) - b_SP.mean(axis=0)
-    if max(len(a_SP), len(b_SP)) == 1:
+    interval = widened_gap(_interval([a_SP, -b_SP], level, repeats, seed), gaps_P, level)
+    found = spread([a_SP, -b_SP])
+    if max(len(a_SP), len(b_SP)) == 1 or len(gaps_P) == 1 or found.variance < TIE**2:
         p_value = sign_flip(gaps_P.tolist(), repeats=repeats, seed=seed)
     else:
-        found = spread([a_SP, -b_SP])
-        p_value = _two_sided(float(gaps_P.mean()), found)
+        p_value = student_tail(float(gaps_P.mean()) / math.sqrt(found.variance), found.freedom)
     return Difference(
         mean=float(gaps_P.mean()),
         low=max(-1.0, interval.low),
@@ -142,9 +155,3 @@ def _rest(group: np.ndarray) -> float:
         return 0.0
     fitted = group.mean(axis=1, keepdims=True) + group.mean(axis=0, keepdims=True) - group.mean()
     return float(((group - fitted) ** 2).sum() / ((runs - 1) * (problems - 1)))
-
-
-def _two_sided(mean: float, found: Spread) -> float:
-    if found.variance == 0.0:
-        return 1.0 if mean == 0.0 else 0.0
-    return student_tail(mean / math.sqrt(found.variance), found.freedom)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlef.evaluation.budgets import Rollouts, counts_at, limits_of
-from rlef.evaluation.intervals import Interval, intervals, percentiles, ratios, resampled_ratios, sign_flips
+from rlef.evaluation.intervals import Interval, differences, ratio_differences, ratios, sign_flips
 from rlef.evaluation.measure import Table, chances
 
 TREATED = "multi_turn"
@@ -101,7 +101,7 @@ def sensitivity_rows(
                 continue
             gaps_PX = _matrix(ours, shared) - _matrix(theirs, shared)
             p_values = sign_flips(gaps_PX, seed=seed)
-            for at, interval in enumerate(intervals(gaps_PX, seed=seed)):
+            for at, interval in enumerate(differences(gaps_PX, seed=seed)):
                 yield SensitivityRow(
                     model=model,
                     control=control,
@@ -164,9 +164,8 @@ def _gaps(
 ) -> list[Estimate]:
     """Differences of two recoveries, both read off the same draws of problems."""
     a, b = _parts(*ours, names), _parts(*theirs, names)
-    draws = resampled_ratios(*a, seed=seed) - resampled_ratios(*b, seed=seed)
     values = [None if x is None or y is None else x - y for x, y in zip(_ratio(*a), _ratio(*b), strict=True)]
-    return list(zip(values, percentiles(draws, 0.95), strict=True))
+    return list(zip(values, ratio_differences(a, b, seed=seed), strict=True))
 
 
 def _parts(curves: Curves, lost: Shares, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
