@@ -1,14 +1,15 @@
 import asyncio
 import itertools
 import random
-from dataclasses import replace
+import zlib
 
 import numpy as np
 import pytest
 
 from evaluation_fakes import config, fenced, player, problems
-from outcome_fakes import outcome, played, rollouts
-from rlef.evaluation.budgets import budget_rows, counts_at, grid, limits_of, pass_rows
+from outcome_fakes import played, rollouts
+from rlef.evaluation.budgets import budget_rows, counts_at, grid, pass_rows
+from rlef.evaluation.conditions import CONDITIONS
 from rlef.evaluation.evaluate import evaluate
 from rlef.evaluation.measure import Counts, pass_at_k, solved_at
 
@@ -18,26 +19,42 @@ def rows_of(found, **wanted):
 
 
 def guesser(request, turn):
-    """Right sooner or later: the guess moves on by one a turn, from a start that the seed gives."""
-    return fenced(f"add {(request.seed % 7 + turn) % 10}")
+    """Right sooner or later: what is read gives the guess, and the seed where it starts."""
+    return fenced(f"add {(request.seed + zlib.crc32(repr(request.observation).encode())) % 4}")
 
 
-def measured(turns: int):
+def measured(turns: int, condition: str, **of_training):
     settings = config(turns=turns, rollouts=4)
+    settings = settings.model_copy(update={"episode": settings.episode.model_copy(update=of_training)})
     playing = player(policy=guesser)
-    return asyncio.run(evaluate(problems(), playing, settings, model="m", conditions=["multi_turn"]))
+    return asyncio.run(evaluate(problems(), playing, settings, model="m", conditions=[condition]))
 
 
-def test_every_smaller_turn_limit_is_read_off_one_run():
+@pytest.mark.parametrize("condition", [name for name in CONDITIONS if name != "single_turn"])
+def test_every_smaller_turn_limit_is_read_off_one_run(condition):
     """The same seeds played with limit 1 and limit 3 give what the run with limit 5 says of them."""
-    whole = measured(5).budgets
-    assert {row.turns for row in whole} == {1, 3, 5}
+    whole = measured(5, condition)
+    assert {row.turns for row in whole.budgets} == {1, 3, 5}
     for limit in (1, 3):
-        alone = rows_of(measured(limit).budgets, turns=limit)
-        assert alone == rows_of(whole, turns=limit)
+        alone = rows_of(measured(limit, condition).budgets, turns=limit)
+        assert alone == rows_of(whole.budgets, turns=limit)
         assert alone[0].k == limit and alone[-1].k == 4 * limit
         assert alone[0].solved > 0
-    assert rows_of(whole, turns=5, k=5)[0].solved == pytest.approx(measured(5).rows[0].solved)
+    assert rows_of(whole.budgets, turns=5, k=5)[0].solved == pytest.approx(whole.rows[0].solved)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_how_a_model_was_trained_does_not_change_how_it_is_measured(condition):
+    blind = {"feedback": "none", "stop_on_public_pass": False}
+    assert measured(3, condition, **blind).to_json() == measured(3, condition).to_json()
+
+
+def test_the_papers_ten_of_a_hundred_is_on_the_axis():
+    """100 samples are 100, 33, 20 and 10 rollouts of 1, 3, 5 and 10 turns."""
+    found = {"a": rollouts("a", *["wwwwwwwwww"] * 200, limit=10)}
+    rows = budget_rows(found, model="m", condition="multi_turn", turns=10)
+    for limit, k in ((1, 100), (3, 99), (5, 100), (10, 100)):
+        assert rows_of(rows, turns=limit, n=10, k=k)
 
 
 def test_a_limit_in_between_is_the_first_turns_unsolved():
@@ -50,15 +67,6 @@ def test_a_limit_in_between_is_the_first_turns_unsolved():
 def test_the_limit_played_is_on_the_axis_even_if_it_is_none_of_the_papers():
     found = {"a": rollouts("a", "wwww", "s", limit=4)}
     assert {row.turns for row in budget_rows(found, model="m", condition="multi_turn", turns=4)} == {1, 3, 4}
-
-
-def test_where_the_loop_does_not_stop_at_a_public_pass_no_smaller_limit_is_claimed():
-    """The hidden tests judged the last program alone, so what an earlier one solves is not known."""
-    on = outcome("a", "wws")
-    unknown = replace(on.turns[2], solved=None)
-    went_on = replace(on, turns=(unknown, *on.turns[1:]))
-    assert limits_of({"a": [on]}, 3) == [1, 3]
-    assert limits_of({"a": [on, went_on]}, 3) == [3]
 
 
 def test_rates_are_means_over_problems_with_enough_rollouts():

@@ -1,6 +1,5 @@
 import itertools
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,12 +130,6 @@ def test_a_policy_that_ignores_feedback_recovers_as_often_as_a_fresh_sample():
 def test_where_no_first_turn_failed_there_is_no_recovery():
     found = evaluation(multi_turn={"a": rollouts("a", "s", "s")})
     assert {row.recovered for row in recovery_rows(found.solved_by_turn, found.failed_first)} == {None}
-
-
-def test_a_first_turn_that_did_not_end_the_loop_failed_whatever_its_public_tests_say():
-    on = outcome("a", "wws")
-    went_on = replace(on, turns=(outcome("a", "p").turns[0], *on.turns[1:]))
-    assert failed_first({"a": [on, went_on, outcome("a", "p")]}) == {"a": pytest.approx(2 / 3)}
 
 
 def test_rates_of_before_and_after_keep_apart():

@@ -2,12 +2,13 @@
 
 An episode that was played with limit T and ended after t turns is also what a limit L >= t
 gives. Under a limit L < t it is its first L turns, unsolved, for passing public tests would
-have ended it. So one run with limit T gives every limit up to T (limits as in the RLEF paper, section 3.4).
+have ended it. So one run with limit T gives every limit up to T (limits as in the RLEF paper, section 3.4):
+all conditions stop at a public pass, and no prompt says how many turns are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -79,26 +80,13 @@ def counts_at(rollouts: Rollouts, limit: int | None = None) -> dict[str, Counts]
     return found
 
 
-def limits_of(rollouts: Rollouts, played: int, wanted: Iterable[int] = LIMITS) -> list[int]:
-    """The turn limits that can be read off: those of ``wanted`` below the one played, and that one.
-
-    Where the loop went on after a program that passed the public tests, and the hidden ones
-    were not run, what a smaller limit gives is not known.
-    """
-    return [
-        limit
-        for limit in sorted({limit for limit in wanted if limit < played} | {played})
-        if limit == played or all(_known(one, limit) for some in rollouts.values() for one in some)
-    ]
-
-
 def budget_rows(rollouts: Rollouts, *, model: str, condition: str, turns: int) -> list[BudgetRow]:
     """n@k of every limit up to ``turns``, every n of ``SUBMITTED`` and a grid of budgets.
 
     The axis ends where fewer than half of the problems have that many scored rollouts.
     """
     points, columns = [], []
-    for limit in limits_of(rollouts, turns):
+    for limit in sorted({limit for limit in LIMITS if limit < turns} | {turns}):
         table = Table.of(counts_at(rollouts, limit))
         for drawn in grid(table.rollouts_P):
             for n in SUBMITTED:
@@ -129,11 +117,6 @@ def grid(rollouts_P: np.ndarray) -> list[int]:
     most = int(np.quantile(rollouts_P, 0.5, method="lower"))
     points = [*GRID, *range(150, most, 50)]
     return sorted({point for point in points if point < most} | {most})
-
-
-def _known(outcome: Outcome, limit: int) -> bool:
-    last = outcome.at(limit)
-    return last is None or last.solved is not None
 
 
 def _intervals(columns: Sequence[np.ndarray]) -> list[Interval]:

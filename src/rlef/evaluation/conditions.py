@@ -1,14 +1,14 @@
 """The ways a model is measured at the same sample budget, as episode settings.
 
-``multi_turn``       the configured episode with ``evaluation.turns`` turns
+``multi_turn``       the loop with the problem's own feedback and ``evaluation.turns`` turns
 ``single_turn``      as many independent first responses, chosen by the public tests
 ``no_feedback``      the multi-turn loop in which a failure says nothing but "try again"
 ``random_feedback``  the multi-turn loop with feedback of another problem (paper, appendix C.2)
 ``pass_fail``        the multi-turn loop in which a failure says only how many public tests failed
 ``hidden_feedback``  the multi-turn loop in which hidden tests speak too (paper, appendix B.3)
 
-In all but the last, the problem's own public tests alone decide when to stop. The last is no fair
-measure: it says how much better feedback could help.
+All stop at a public pass, whatever the training did. In all but the last, the problem's own public
+tests alone decide when. The last is no fair measure: it says how much better feedback could help.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from rlef.problems.types import Problem, Solution
 from rlef.rollout.spec import RolloutSpec
 
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+FEEDBACK = {"no_feedback": "none", "random_feedback": "random", "pass_fail": "pass_fail"}
+"""What the loop says after a failure, where it is not what the problem's own public tests found."""
 HIDDEN_SPEAKING, HIDDEN_SHOWN = 20, 8
 """Tests that speak under ``hidden_feedback``, and the failures shown of them (paper, appendix B.3)."""
 
@@ -44,15 +46,13 @@ def check_conditions(names: Sequence[str], problems: Sequence[Problem]) -> None:
 
 def episode_settings(condition: str, config: Config) -> EpisodeConfig:
     """The episode that a condition plays."""
-    changes: dict[str, object] = {"turns": samples_of(condition, config)}
-    if condition == "no_feedback":
-        changes |= {"feedback": "none", "stop_on_public_pass": True}
-    elif condition == "random_feedback":
-        changes |= {"feedback": "random", "stop_on_public_pass": True}
-    elif condition == "pass_fail":
-        changes |= {"feedback": "pass_fail", "stop_on_public_pass": True}
-    elif condition == "hidden_feedback":
-        changes |= {"shown_failures": HIDDEN_SHOWN}
+    changes: dict[str, object] = {
+        "turns": samples_of(condition, config),
+        "feedback": FEEDBACK.get(condition, "own"),
+        "stop_on_public_pass": True,
+    }
+    if condition == "hidden_feedback":
+        changes["shown_failures"] = HIDDEN_SHOWN
     return config.episode.model_copy(update=changes)
 
 

@@ -97,8 +97,8 @@ class Outcome:
 
     @property
     def failed_first(self) -> bool:
-        """True if the first turn failed: its public tests did, or the episode went on after it."""
-        return bool(self.turns) and (len(self.turns) > 1 or not self.turns[0].passed)
+        """True if the first turn did not pass the public tests."""
+        return bool(self.turns) and not self.turns[0].passed
 
 
 def public_count(turn: Turn) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlef.evaluation.budgets import Rollouts, counts_at, limits_of
+from rlef.evaluation.budgets import Rollouts, counts_at
 from rlef.evaluation.intervals import Interval, differences, ratio_differences, ratios, sign_flips
 from rlef.evaluation.measure import Table, chances
 
@@ -68,7 +68,7 @@ class RecoveryRow:
 
 
 def curves(rollouts: Rollouts, *, condition: str, turns: int) -> dict[str, list[float]]:
-    """Share solved by each turn up to ``turns``; empty where turn limits can't be read off.
+    """Share solved by each turn up to ``turns``.
 
     For ``single_turn`` the entry t is 1@t. A problem with fewer samples than ``turns`` is left out.
     """
@@ -76,8 +76,6 @@ def curves(rollouts: Rollouts, *, condition: str, turns: int) -> dict[str, list[
         table = Table.of(counts_at(rollouts))
         columns = [chances(1, drawn, table) for drawn in range(1, turns + 1)]
     else:
-        if limits_of(rollouts, turns, range(1, turns)) != list(range(1, turns + 1)):
-            return {}
         tables = [Table.of(counts_at(rollouts, limit)) for limit in range(1, turns + 1)]
         columns = [table.solved_P / table.rollouts_P for table in tables]
     rows = np.stack(columns, axis=1).tolist() if rollouts else []

@@ -38,7 +38,7 @@ async def measured(
             found = await evaluate(
                 problems,
                 new_player(),
-                for_evaluation(config),
+                config,
                 model=label,
                 on_progress=watcher.on_progress,
                 store=store,
@@ -47,12 +47,6 @@ async def measured(
     found = Evaluation.from_json(json.loads(path.read_text()))
     watcher.on_rows(step, [asdict(row) for row in found.rows])
     return found
-
-
-def for_evaluation(config: Config) -> Config:
-    """The configuration with the episode that is measured, whatever the training's was."""
-    changes = {"turns": config.evaluation.turns, "feedback": "own", "stop_on_public_pass": True}
-    return config.model_copy(update={"episode": config.episode.model_copy(update=changes)})
 
 
 def finish(run: Run, config: Config, problems: ProblemSet, found: Evaluation) -> None:

@@ -11,7 +11,7 @@ from rlef.evaluation.table import Evaluation
 from rlef.jobs.bench import Bench, open_bench
 from rlef.jobs.data import Sets
 from rlef.jobs.describe import describe
-from rlef.jobs.measure import finish, for_evaluation, measured
+from rlef.jobs.measure import finish, measured
 from rlef.learning.checkpoints import latest_checkpoint, latest_step, save_checkpoint, save_final
 from rlef.learning.train import Figures, Hooks, torch_threads, train
 from rlef.learning.warmstart import warm_start
@@ -90,9 +90,7 @@ def _reinforce(run: Run, bench: Bench, train_set: ProblemSet, valid_set: Problem
 
     def held_out() -> Figures:
         with torch_threads(config.sampling.threads):
-            work = evaluate(
-                valid, bench.player(), for_evaluation(config), model=HELD_OUT, conditions=("multi_turn",)
-            )
+            work = evaluate(valid, bench.player(), config, model=HELD_OUT, conditions=("multi_turn",))
             return held_out_figures(bench.runner.run(work))
 
     hooks = Hooks(
