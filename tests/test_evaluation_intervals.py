@@ -103,7 +103,12 @@ def test_the_interval_of_a_ratio_covers_the_truth_about_as_often_as_it_says():
 
 def test_the_exact_interval_is_that_of_the_tables():
     """Clopper and Pearson: of 20, none, 2 and 10 (and their mirror images)."""
-    for seen, ends in ((0, (0.0, 0.1684)), (2, (0.0123, 0.3170)), (10, (0.2720, 0.7280)), (20, (0.8316, 1.0))):
+    for seen, ends in (
+        (0, (0.0, 0.1684)),
+        (2, (0.0123, 0.3170)),
+        (10, (0.2720, 0.7280)),
+        (20, (0.8316, 1.0)),
+    ):
         found = clopper_pearson(seen, 20)
         assert (found.low, found.high) == (pytest.approx(ends[0], abs=1e-4), pytest.approx(ends[1], abs=1e-4))
         tail = sum(binomial(20, found.high)[: seen + 1]) if seen < 20 else 0.025
