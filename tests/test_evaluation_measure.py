@@ -144,7 +144,7 @@ def test_pass_at_k_needs_k_rollouts_of_a_problem():
 def test_too_few_rollouts_and_impossible_counts_are_refused():
     with pytest.raises(ValueError, match="needs 3 rollouts, there are 2"):
         solved_at(1, 3, Counts(2, 1, 1))
-    with pytest.raises(ValueError, match="draws nothing"):
+    with pytest.raises(ValueError, match="submits 1 programs of 0 rollouts"):
         solved_at(1, 2, Counts(5, 1, 1), turns=3)
     with pytest.raises(ValueError, match="passes the public tests"):
         Counts(rollouts=5, public=1, solved=2)

@@ -107,6 +107,24 @@ def test_the_row_and_the_axis_agree_where_they_meet():
         assert point.solved == pytest.approx(row.solved) and point.problems == row.problems
 
 
+def test_another_budget_than_that_of_the_turns_changes_no_comparison():
+    """100 samples of one kind, three turns of the other: what both have is compared, up to turn 3."""
+    some = [outcome(f"toy/{at}", "ws", sample=number) for at in range(4) for number in range(3)]
+    single = [outcome(f"toy/{at}", "s", sample=number, limit=1) for at in range(4) for number in range(9)]
+    trees = []
+    for budgets in (((1, 3), (2, 9)), ((2, 9), (1, 3))):
+        found = scored(some, budgets=budgets) + scored(single, "single_turn", 1, budgets)
+        trees.append(found.to_json())
+    assert trees[0]["sensitivity"] == trees[1]["sensitivity"] and len(trees[0]["sensitivity"]) == 3
+    gaps = [[row["difference"] for row in tree["recovery"] if row["turn"] <= 3] for tree in trees]
+    assert gaps[0] == gaps[1]
+
+
+def test_a_budget_below_the_cost_of_a_rollout_is_refused():
+    with pytest.raises(ValueError, match="0 rollouts"):
+        scored(sample(), turns=3, budgets=((1, 2),))
+
+
 def test_independent_samples_have_a_curve_over_budgets_in_the_place_of_turns():
     kinds = {"toy/1": "wsw", "toy/2": "pws", "toy/3": "www"}
     some = [

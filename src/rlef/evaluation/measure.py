@@ -58,11 +58,9 @@ def solved_at(n: int, k: int, counts: Counts, *, turns: int = 1) -> float:
     random; where none passes, whatever is submitted can't solve the problem either. The
     expectation is exact (hypergeometric; RLEF paper, section 3.1, and AlphaCode, section 2.2).
     Independent first responses chosen by the public tests are the case ``turns=1``.
-    Raises ``ValueError`` if there are fewer than ``m`` rollouts.
+    Raises ``ValueError`` if there are fewer than ``m`` rollouts, or if ``n`` or ``m`` is 0.
     """
     drawn = k // turns
-    if n < 1 or drawn < 1:
-        raise ValueError(f"{n}@{k} with {turns} turns submits or draws nothing")
     if drawn > counts.rollouts:
         raise ValueError(f"{n}@{k} needs {drawn} rollouts, there are {counts.rollouts}")
     return float(chances(n, drawn, Table.of({"": counts}))[0])
@@ -83,8 +81,11 @@ def chances(n: int, drawn: int, table: Table) -> np.ndarray:
     """n@k of every problem where ``drawn`` rollouts are taken; NaN where there are fewer.
 
     With e public passes among the draws, hypergeometric, min(n, e) of them are submitted.
-    From n on the chance no longer depends on e, so n + 1 terms are enough.
+    From n on the chance no longer depends on e, so n + 1 terms are enough. Raises ``ValueError`` for a
+    budget that submits or draws nothing: fewer samples than one rollout costs.
     """
+    if n < 1 or drawn < 1:
+        raise ValueError(f"a budget that submits {n} programs of {drawn} rollouts measures nothing")
     rollouts_P, public_P, solved_P = table.rollouts_P, table.public_P, table.solved_P
     log_factorial = _log_factorials(rollouts_P)
     all_P = _log_choose(log_factorial, rollouts_P, drawn)

@@ -97,7 +97,8 @@ def sensitivity_rows(
             shared = [name for name in ours if name in theirs]
             if control == TREATED or not shared:
                 continue
-            gaps_PX = _matrix(ours, shared) - _matrix(theirs, shared)
+            turns = _both(ours, theirs)
+            gaps_PX = _matrix(ours, shared, turns) - _matrix(theirs, shared, turns)
             p_values = sign_flips(gaps_PX, seed=seed)
             for at, interval in enumerate(differences(gaps_PX, seed=seed)):
                 yield SensitivityRow(
@@ -161,13 +162,16 @@ def _gaps(
     ours: tuple[Curves, Shares], theirs: tuple[Curves, Shares], names: Sequence[str], seed: int
 ) -> list[Estimate]:
     """Differences of two recoveries, both read off the same draws of problems."""
-    a, b = _parts(*ours, names), _parts(*theirs, names)
+    turns = _both(ours[0], theirs[0])
+    a, b = _parts(*ours, names, turns), _parts(*theirs, names, turns)
     values = [None if x is None or y is None else x - y for x, y in zip(_ratio(*a), _ratio(*b), strict=True)]
     return list(zip(values, ratio_differences(a, b, seed=seed), strict=True))
 
 
-def _parts(curves: Curves, lost: Shares, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    solved_PX = _matrix(curves, names)
+def _parts(
+    curves: Curves, lost: Shares, names: Sequence[str], turns: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    solved_PX = _matrix(curves, names, turns)
     gained_PX = solved_PX[:, 1:] - solved_PX[:, :1]
     lost_PX = np.repeat(np.array([[lost[name]] for name in names]), gained_PX.shape[1], axis=1)
     return gained_PX, lost_PX
@@ -180,8 +184,13 @@ def _ratio(parts_PX: np.ndarray, wholes_PX: np.ndarray) -> list[float | None]:
     ]
 
 
-def _matrix(curves: Curves, names: Sequence[str]) -> np.ndarray:
-    return np.array([list(curves[name]) for name in names])
+def _matrix(curves: Curves, names: Sequence[str], turns: int | None = None) -> np.ndarray:
+    return np.array([list(curves[name])[:turns] for name in names])
+
+
+def _both(ours: Curves, theirs: Curves) -> int:
+    """The turns that both have: independent samples have a curve as long as their budget."""
+    return min(len(next(iter(curves.values()))) for curves in (ours, theirs))
 
 
 def _number(value: float) -> float | None:
