@@ -1,5 +1,6 @@
 import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -186,6 +187,23 @@ def test_what_is_no_measured_run_gets_one_line(tmp_path):
         compare([a, bare])
 
 
+@pytest.mark.parametrize("damage", ['"x"', "null", "NaN", "2", "-0.1"])
+def test_a_rate_that_is_none_gets_one_line(tmp_path, damage):
+    a, b = write(tmp_path / "a", [1, 0]), write(tmp_path / "b", [1, 0])
+    text = (b / "evaluation.json").read_text()
+    (b / "evaluation.json").write_text(re.sub(r'"p1": 0.0', f'"p1": {damage}', text))
+    with pytest.raises(DataError, match=r"evaluation.json can't be read: multi_turn of p1 is .*, no rate"):
+        compare([a, b])
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path):
+    group = tmp_path / "g"
+    a, b = write(group / "a", [1, 0]), write(group / "b", [1, 1], seed=1)
+    for twice in ([a, a], [a, group], [group, b], [a, group / "b" / ".." / "a"]):
+        with pytest.raises(DataError, match="is given twice"):
+            compare(twice)
+
+
 def test_a_damaged_configuration_gets_one_line(tmp_path):
     a, b = write(tmp_path / "a", [1, 0]), write(tmp_path / "b", [1, 0])
     (b / "config.yaml").write_text("name: [")
@@ -224,7 +242,7 @@ def test_folders_of_the_same_name_are_told_apart(tmp_path):
     (Difference(0.2, 0.1, 0.3, 3e-7, 50), 20, "p < 0.0001"),
     (Difference(0.1, -0.1, 0.3, 0.4, 50), 20, "No difference shown between a and b"),
     (Difference(0.2, 0.01, 0.3, 0.06, 50), 20, "interval and p-value disagree"),
-    (Difference(0.0, 0.0, 0.0, 1.0, 50), 0, "the same rate on every problem"),
+    (Difference(0.0, -0.07, 0.07, 1.0, 50), 0, "the same rate on every problem (+0.000, 95 % interval"),
     (Difference(0.1, 0.02, 0.3, 0.25, 50), 3, "Only 3 problems differ, too few for p below 0.05"),
 ])  # fmt: skip
 def test_the_verdict_says_no_more_than_the_figures(difference, differ, said):

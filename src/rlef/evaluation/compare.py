@@ -96,6 +96,10 @@ def compare(
     read = [side if isinstance(side, Side) else read_side(side, model) for side in sides]
     if len(read) < 2:
         raise DataError("a comparison needs two runs or more")
+    paths = [run.path.resolve() for side in read for run in side.runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise DataError(f"{path} is given twice: a run has no difference to itself")
     named = _with_names(read)
     shared = _conditions(named, conditions)
     for condition in shared:
@@ -209,7 +213,7 @@ def verdict(a: str, b: str, found: Difference, differ: int, a_models: int = 1, b
     size = f"{found.mean:+.3f}, 95 % interval {found.low:+.3f} to {found.high:+.3f}, {chance}"
     outside = found.low > 0 or found.high < 0
     if differ == 0:
-        said = f"{a} and {b} have the same rate on every problem."
+        said = f"{a} and {b} have the same rate on every problem ({size})."
     elif outside and found.p_value < LEVEL:
         first, second = (a, b) if found.mean > 0 else (b, a)
         said = f"{first} solves more than {second} ({size})."

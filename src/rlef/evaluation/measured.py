@@ -100,6 +100,12 @@ def read_measured(path: Path, model: str | None = None) -> Measured:
     for row in evaluation.rows:
         if row.model == label:
             rows.setdefault(row.condition, row)
+    for condition, solved in evaluation.solved_by_problem[label].items():
+        for name, value in solved.items():
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise DataError(
+                    f"{path / EVALUATION} can't be read: {condition} of {name} is {value!r}, no rate"
+                )
     settings = _settings(path)
     seed = settings.get("seed")
     return Measured(
