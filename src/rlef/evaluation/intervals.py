@@ -23,6 +23,7 @@ EXACT = 16
 CELLS = 4_000_000
 """Numbers held at once while resampling."""
 FEW = 10
+"""Below so many problems, an end of an interval is at least an exact one's."""
 TIE = 1e-12
 """Rates of a closed form that differ by less, in their last bits, are the same."""
 
@@ -127,19 +128,19 @@ def widened_gap(interval: Interval, gap_P: np.ndarray, level: float) -> Interval
 
 
 def ratio_differences(
-    a_PX: tuple[np.ndarray, np.ndarray], b_PX: tuple[np.ndarray, np.ndarray], *, seed: int = 0
+    a_PX: tuple[np.ndarray, np.ndarray], b_PX: tuple[np.ndarray, np.ndarray]
 ) -> list[Interval]:
     """95 % intervals of one share less another, each given as (parts, wholes), on the same draws.
 
     Where fewer than ``FEW`` problems have a part of either, at least Newcombe's from those of both.
     """
-    draws_RX = resampled_ratios(*a_PX, seed=seed) - resampled_ratios(*b_PX, seed=seed)
+    draws_RX = resampled_ratios(*a_PX) - resampled_ratios(*b_PX)
     found = percentiles(draws_RX, 0.95)
     few_X = ((a_PX[0] > TIE) | (b_PX[0] > TIE)).sum(axis=0) < FEW
     if not few_X.any():
         return found
     shares = [[parts.sum(axis=0), wholes.sum(axis=0)] for parts, wholes in (a_PX, b_PX)]
-    ends = [ratios(*pair, seed=seed) for pair in (a_PX, b_PX)]
+    ends = [ratios(*pair) for pair in (a_PX, b_PX)]
     for at in np.flatnonzero(few_X):
         if all(wholes[at] > 0 for _, wholes in shares):
             a, b = (float(parts[at] / wholes[at]) for parts, wholes in shares)
@@ -159,26 +160,26 @@ def clopper_pearson(seen: int, problems: int, level: float = 0.95) -> Interval:
 
     At 95 % the upper end for what was never seen is about 3.7 / problems.
     """
+    if 2 * seen > problems:
+        unseen = clopper_pearson(problems - seen, problems, level)
+        return Interval(1.0 - unseen.high, 1.0 - unseen.low)
     tail = (1.0 - level) / 2.0
-    return Interval(
-        1.0 - _largest_share(problems - seen, problems, tail), _largest_share(seen, problems, tail)
-    )
+    low = _share_where(seen - 1, problems, 1.0 - tail) if seen else 0.0
+    return Interval(low, _share_where(seen, problems, tail))
 
 
-def _largest_share(seen: int, problems: int, tail: float) -> float:
-    """The share under which ``seen`` or fewer have probability ``tail``, by bisection."""
-    if seen >= problems:
-        return 1.0
+def _share_where(most: int, problems: int, chance: float) -> float:
+    """The share under which ``most`` or fewer of ``problems`` are seen with this chance, by bisection."""
     ways = [
         math.lgamma(problems + 1) - math.lgamma(few + 1) - math.lgamma(problems - few + 1)
-        for few in range(seen + 1)
+        for few in range(most + 1)
     ]
     low, high = 0.0, 1.0
     for _ in range(50):
         share = (low + high) / 2
         hit, miss = math.log(share), math.log1p(-share)
         mass = sum(math.exp(way + few * hit + (problems - few) * miss) for few, way in enumerate(ways))
-        low, high = (share, high) if mass > tail else (low, share)
+        low, high = (share, high) if mass > chance else (low, share)
     return high
 
 

@@ -87,9 +87,7 @@ def failed_first(rollouts: Rollouts) -> dict[str, float]:
     return {name: sum(one.failed_first for one in some) / len(some) for name, some in rollouts.items()}
 
 
-def sensitivity_rows(
-    curves: Mapping[str, Mapping[str, Curves]], *, seed: int = 0
-) -> Iterator[SensitivityRow]:
+def sensitivity_rows(curves: Mapping[str, Mapping[str, Curves]]) -> Iterator[SensitivityRow]:
     """``multi_turn`` minus each control of a model, at every turn."""
     for model, conditions in curves.items():
         for control, theirs in conditions.items():
@@ -99,8 +97,8 @@ def sensitivity_rows(
                 continue
             turns = _both(ours, theirs)
             gaps_PX = _matrix(ours, shared, turns) - _matrix(theirs, shared, turns)
-            p_values = sign_flips(gaps_PX, seed=seed)
-            for at, interval in enumerate(differences(gaps_PX, seed=seed)):
+            p_values = sign_flips(gaps_PX)
+            for at, interval in enumerate(differences(gaps_PX)):
                 yield SensitivityRow(
                     model=model,
                     control=control,
@@ -114,10 +112,7 @@ def sensitivity_rows(
 
 
 def recovery_rows(
-    curves: Mapping[str, Mapping[str, Curves]],
-    failed: Mapping[str, Mapping[str, Shares]],
-    *,
-    seed: int = 0,
+    curves: Mapping[str, Mapping[str, Curves]], failed: Mapping[str, Mapping[str, Shares]]
 ) -> Iterator[RecoveryRow]:
     """Recovery of every condition by every turn, and what ``multi_turn``'s exceeds it by."""
     for model, conditions in curves.items():
@@ -126,12 +121,12 @@ def recovery_rows(
             names = [name for name in theirs if name in lost]
             if not names:
                 continue
-            found = _recovery(theirs, lost, names, seed)
+            found = _recovery(theirs, lost, names)
             gaps = []
             if condition != TREATED:
                 ours, our_lost = conditions.get(TREATED, {}), failed[model].get(TREATED, {})
                 shared = [name for name in names if name in ours and name in our_lost]
-                gaps = _gaps((ours, our_lost), (theirs, lost), shared, seed) if shared else []
+                gaps = _gaps((ours, our_lost), (theirs, lost), shared) if shared else []
             share = sum(lost[name] for name in names) / len(names)
             for at, (value, interval) in enumerate(found):
                 gap = gaps[at] if at < len(gaps) else (None, Interval(math.nan, math.nan))
@@ -153,19 +148,17 @@ def recovery_rows(
 Estimate = tuple[float | None, Interval]
 
 
-def _recovery(curves: Curves, lost: Shares, names: Sequence[str], seed: int) -> list[Estimate]:
+def _recovery(curves: Curves, lost: Shares, names: Sequence[str]) -> list[Estimate]:
     parts_PX, wholes_PX = _parts(curves, lost, names)
-    return list(zip(_ratio(parts_PX, wholes_PX), ratios(parts_PX, wholes_PX, seed=seed), strict=True))
+    return list(zip(_ratio(parts_PX, wholes_PX), ratios(parts_PX, wholes_PX), strict=True))
 
 
-def _gaps(
-    ours: tuple[Curves, Shares], theirs: tuple[Curves, Shares], names: Sequence[str], seed: int
-) -> list[Estimate]:
+def _gaps(ours: tuple[Curves, Shares], theirs: tuple[Curves, Shares], names: Sequence[str]) -> list[Estimate]:
     """Differences of two recoveries, both read off the same draws of problems."""
     turns = _both(ours[0], theirs[0])
     a, b = _parts(*ours, names, turns), _parts(*theirs, names, turns)
     values = [None if x is None or y is None else x - y for x, y in zip(_ratio(*a), _ratio(*b), strict=True)]
-    return list(zip(values, ratio_differences(a, b, seed=seed), strict=True))
+    return list(zip(values, ratio_differences(a, b), strict=True))
 
 
 def _parts(

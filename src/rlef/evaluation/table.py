@@ -108,11 +108,11 @@ class Evaluation:
             failed_first=_joined(self.failed_first, other.failed_first),
         )
 
-    def difference(self, a: tuple[str, str], b: tuple[str, str], *, seed: int = 0) -> DifferenceRow | None:
+    def difference(self, a: tuple[str, str], b: tuple[str, str]) -> DifferenceRow | None:
         """``a`` minus ``b``, each a (model, condition); None where they share no problem."""
         left = self.solved_by_problem.get(a[0], {}).get(a[1], {})
         right = self.solved_by_problem.get(b[0], {}).get(b[1], {})
-        found = paired_difference(left, right, seed=seed)
+        found = paired_difference(left, right)
         if not found.problems:
             return None
         return DifferenceRow(
@@ -127,7 +127,7 @@ class Evaluation:
             problems=found.problems,
         )
 
-    def differences(self, *, seed: int = 0) -> list[DifferenceRow]:
+    def differences(self) -> list[DifferenceRow]:
         """Before → after within each condition, then multi-turn against each control of a model."""
         pairs = [
             (("after", condition), ("before", condition))
@@ -137,7 +137,7 @@ class Evaluation:
             pairs += [
                 ((model, "multi_turn"), (model, control)) for control in conditions if control != "multi_turn"
             ]
-        found = [self.difference(a, b, seed=seed) for a, b in pairs]
+        found = [self.difference(a, b) for a, b in pairs]
         return [row for row in found if row is not None]
 
     def to_json(self) -> dict[str, Any]:
