@@ -130,7 +130,11 @@ def test_training_problems_without_private_tests_are_left_out_as_in_the_paper(tm
     test, _ = imported(CODECONTESTS, folder, split="test")
     whole, _ = imported(CODECONTESTS, folder, split="train", options=Options(filtered=False))
     for problems in (test, whole):
-        assert [p.id for p in problems] == ["codecontests/codeforces/a", "codecontests/codeforces/b", "codecontests/codeforces/e"]
+        assert [p.id for p in problems] == [
+            "codecontests/codeforces/a",
+            "codecontests/codeforces/b",
+            "codecontests/codeforces/e",
+        ]
 
 
 def test_solutions_may_be_few_or_none_and_are_then_not_even_read(tmp_path, monkeypatch):

@@ -37,8 +37,9 @@ FORMS: tuple[tuple[str, ...], ...] = ((".parquet",), JSON_LINES, (".arrow",), ("
 keeps the same rows in several."""
 
 _NO_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
-_BATCH = 64
-"""Rows of a parquet file in memory. Few: a problem of CodeContests may have megabytes of solutions."""
+_ROWS, _BYTES = 16, 2**25
+"""Most rows of a parquet file in memory, and about how much of them as Python's values. Little: a problem of
+CodeContests may have tens of megabytes of tests and solutions."""
 _LONGEST_INT = 100_000
 """Most digits of a number in JSON; more than Python's own 4,300, which APPS and TACO exceed."""
 _JUST_DIGITS = 4000
@@ -226,23 +227,23 @@ def _parquet_rows(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[s
     with _readable(path), parquet.ParquetFile(path) as file:
         known = file.schema_arrow.names
         chosen = None if columns is None else [name for name in columns if name in known]
-        yield from _numbered(path, file.iter_batches(batch_size=_BATCH, columns=chosen))
+        yield from _numbered(path, file.iter_batches(batch_size=_ROWS, columns=chosen))
 
 
 def _arrow_rows(path: Path) -> Iterator[tuple[str, Row]]:
     pyarrow, ipc = _arrow("pyarrow"), _arrow("pyarrow.ipc")
     with _readable(path), pyarrow.memory_map(str(path)) as source:
-        batches = ipc.open_stream(source)
-        small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, len(batch), _BATCH))
-        yield from _numbered(path, small)
+        yield from _numbered(path, ipc.open_stream(source))
 
 
 def _numbered(path: Path, batches: Iterator[Any]) -> Iterator[tuple[str, Row]]:
     number = 0
     for batch in batches:
-        for row in batch.to_pylist():
-            number += 1
-            yield f"{path}, row {number}", _plain(row)
+        step = max(1, min(_ROWS, _BYTES * len(batch) // max(1, batch.nbytes)))
+        for at in range(0, len(batch), step):
+            for row in batch.slice(at, step).to_pylist():
+                number += 1
+                yield f"{path}, row {number}", _plain(row)
 
 
 def _plain(value: Any) -> Any:
@@ -265,6 +266,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise
     except (EOFError, zlib.error):
         raise DataError(f"can't read {path}: the data are cut off or damaged; get it again") from None
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+    except (OSError, ValueError, NotImplementedError, OverflowError) as error:  # pyarrow's are all of these
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "")
         raise DataError(f"can't read {path}: {reason}") from None

@@ -30,7 +30,18 @@ from rlef.problems.types import REJECTED, Limits, Problem, Provenance, Solution,
 LANGUAGES = ("unknown", "python2", "cpp17", "python", "java")
 HUB_SOURCES = ("", "codechef", "codeforces", "hackerearth", "codejam", "atcoder", "aizu")
 SOURCES = (*HUB_SOURCES[:5], "", *HUB_SOURCES[5:])
-DIFFICULTIES = ("", "easy", "medium", "hard", "harder", "hardest", "external", *"abcdefghijk", "", *"lmnopqrstuv")
+DIFFICULTIES = (
+    "",
+    "easy",
+    "medium",
+    "hard",
+    "harder",
+    "hardest",
+    "external",
+    *"abcdefghijk",
+    "",
+    *"lmnopqrstuv",
+)
 
 _SECONDS, _BYTES = 10.0, 10**9
 """Where a problem has no limits of its own (RLEF paper, appendix A.2)."""
