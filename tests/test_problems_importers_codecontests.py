@@ -280,7 +280,7 @@ def test_parts_are_chosen_by_name_and_1x_is_meant_without_one(tmp_path, monkeypa
     monkeypatch.setenv("RLEF_DATA", str(tmp_path))
     assert load("codecontests+", "train").ids() == ["codecontests+/codeforces/1_A"]
     assert load("codecontests+@2x", "train").ids() == ["codecontests+/codeforces/1_A-2x"]
-    with pytest.raises(DataError, match=r"has no files of codecontests\+@3x; they are ccplus_3x"):
+    with pytest.raises(DataError, match=r"has not all of codecontests\+@3x; it lacks ccplus_3x"):
         load("codecontests+@3x", "train")
     with pytest.raises(DataError, match="has no part '9x'; its parts are 1x, 2x, 3x, 4x, 5x"):
         load("codecontests+@9x", "train")
