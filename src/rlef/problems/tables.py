@@ -81,7 +81,7 @@ def columns(path: Path) -> list[str] | None:
     """The columns of a parquet file; None for files of other forms, whose rows tell."""
     if not path.name.endswith(".parquet"):
         return None
-    with _readable(path):
+    with readable(path):
         return list(_arrow("pyarrow.parquet").read_schema(path).names)
 
 
@@ -181,14 +181,14 @@ def _int(digits: str) -> int:
 
 
 def _line_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    with _readable(path), _opened(path) as lines:
+    with readable(path), opened(path) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield f"{path}:{number}", _parsed(line, f"{path}:{number}")
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    with _readable(path):
+    with readable(path):
         value = _parsed(path.read_bytes(), str(path))
     for number, row in enumerate(value if isinstance(value, list) else [value], start=1):
         yield f"{path}, row {number}", row
@@ -201,7 +201,8 @@ def _parsed(text: bytes, where: str) -> Any:
         raise DataError(f"{where}: not valid JSON ({error})") from None
 
 
-def _opened(path: Path) -> io.BufferedIOBase:
+def opened(path: Path) -> io.BufferedIOBase:
+    """The bytes of a file, unpacked if its name ends in ``.gz`` or ``.zst``."""
     if path.name.endswith(".gz"):
         return gzip.open(path)
     if path.name.endswith(".zst"):
@@ -224,7 +225,7 @@ def _arrow(module: str) -> Any:
 
 def _parquet_rows(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[str, Row]]:
     parquet = _arrow("pyarrow.parquet")
-    with _readable(path), parquet.ParquetFile(path) as file:
+    with readable(path), parquet.ParquetFile(path) as file:
         known = file.schema_arrow.names
         chosen = None if columns is None else [name for name in columns if name in known]
         yield from _numbered(path, file.iter_batches(batch_size=_ROWS, columns=chosen))
@@ -232,7 +233,7 @@ def _parquet_rows(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[s
 
 def _arrow_rows(path: Path) -> Iterator[tuple[str, Row]]:
     pyarrow, ipc = _arrow("pyarrow"), _arrow("pyarrow.ipc")
-    with _readable(path), pyarrow.memory_map(str(path)) as source:
+    with readable(path), pyarrow.memory_map(str(path)) as source:
         yield from _numbered(path, ipc.open_stream(source))
 
 
@@ -258,7 +259,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turns what a missing, damaged or foreign file raises into one line."""
     try:
         yield
