@@ -30,7 +30,7 @@ from benchmarks.humaneval_programs import FILE, Task, mutants, tasks
 from benchmarks.jail import jailed
 from benchmarks.rows import Unavailable
 from rlef.judge import Judge, TestReport, Verdict
-from rlef.problems.importers import import_humaneval
+from rlef.problems import importers
 from rlef.problems.types import Problem
 from rlef.runs import write_whole
 from rlef.sandbox import Sandbox
@@ -111,7 +111,7 @@ def programs(found: Sequence[Task], count: int, seed: int) -> list[Program]:
 
 def imported() -> dict[str, Problem]:
     """The problems as rlef imports them, by HumanEval's own ids."""
-    problems, _ = import_humaneval(Path(os.environ["RLEF_DATA"]) / FILE)
+    problems, _ = importers.imported(importers.BENCHMARKS["humaneval"], Path(os.environ["RLEF_DATA"]) / FILE)
     return {problem.id.replace("humaneval/", "HumanEval/"): problem for problem in problems}
 
 

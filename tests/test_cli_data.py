@@ -101,6 +101,15 @@ def test_stats_counts_what_was_left_out_by_reason(capsys, tmp_path):
     assert figures["reasons"] == {"n inputs, but n outputs": 2, "not a programming problem": 1}
 
 
+def test_columns_that_hold_a_sets_tests_are_hidden_too(capsys, tmp_path):
+    origin = Provenance(dataset="d", meta={"test": "assert f(SECRET)"}, hidden={"rule": "SECRET"})
+    path = write_problems(tmp_path / "p.jsonl", [problem("p", provenance=origin)])
+    _, shown, _ = call(capsys, "show", "p", "--data", path, "--json")
+    assert "SECRET" not in shown and json.loads(shown)["provenance"] == {"dataset": "d"}
+    _, whole, _ = call(capsys, "show", "p", "--data", path, "--json", "--hidden")
+    assert row_to_problem(json.loads(whole)).provenance == origin
+
+
 def test_hidden_tests_and_solutions_are_shown_only_when_asked_for(capsys, tmp_path):
     known = Solution(code="SOLVED", note="reference")
     secret = Provenance(visible={"a": 1}, hidden={"b": "SECRET"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rlef.errors import DataError
-from rlef.problems.importers import import_apps, import_humaneval, import_mbpp
+from rlef.problems.importers import BENCHMARKS, imported
 from rlef.problems.jsonl import read_problems, write_problems
 from rlef.problems.load import load
 
@@ -25,6 +25,10 @@ def _file(tmp_path, *rows):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def _imported(name, path):
+    return imported(BENCHMARKS[name], path)
 
 
 def _humaneval(checks, doc=""):
@@ -49,7 +53,7 @@ def test_humaneval_examples_are_public_and_the_other_asserts_private(tmp_path):
         "assert candidate(3, 4) is None",
     ]
     doc = "    >>> f(1, -2)\n    [1, 2.5]\n    f([')'], 6) ➞ 7."
-    [problem], skipped = import_humaneval(_file(tmp_path, _humaneval(checks, doc)))
+    [problem], skipped = _imported("humaneval", _file(tmp_path, _humaneval(checks, doc)))
     assert problem.id == "humaneval/7" and problem.entry_point == "f" and problem.form == "call"
     assert _pairs(problem.public_tests) == [([1, -2], [1, 2.5]), ([[")"], 6], 7)]
     assert [test.input for test in problem.private_tests] == ['["x", {"k": null}]', "[3, 4]"]
@@ -60,15 +64,15 @@ def test_humaneval_examples_are_public_and_the_other_asserts_private(tmp_path):
 
 def test_a_docstring_example_that_contradicts_an_assert_is_left_out_and_listed(tmp_path):
     checks = ["assert candidate(1, 2) == 3", "assert candidate(2, 2) == 4"]
-    [problem], [skipped] = import_humaneval(_file(tmp_path, _humaneval(checks, "    f(1, 2) => 9")))
+    [problem], [skipped] = _imported("humaneval", _file(tmp_path, _humaneval(checks, "    f(1, 2) => 9")))
     assert "contradicts" in skipped.reason and not skipped.whole
     assert _pairs(problem.public_tests) == [([1, 2], 3)] and _pairs(problem.private_tests) == [([2, 2], 4)]
 
 
 def _one_more(tmp_path, *lines):
     """The tests that ``lines`` add to a problem with one assert."""
-    [problem], _ = import_humaneval(
-        _file(tmp_path, _humaneval(["import random", "assert candidate(0, 0) == 0", *lines]))
+    [problem], _ = _imported(
+        "humaneval", _file(tmp_path, _humaneval(["import random", "assert candidate(0, 0) == 0", *lines]))
     )
     first, *more = problem.public_tests + problem.private_tests
     assert (first.input, first.output, first.check) == ("[0, 0]", "0", "equal")
@@ -122,7 +126,7 @@ def test_what_cannot_be_said_as_data_becomes_one_test_in_code(tmp_path, monkeypa
 def test_a_test_in_code_brings_the_helpers_of_the_prompt_and_not_the_function(tmp_path):
     row = _humaneval(["assert candidate(0, 0) == 0", "assert candidate(1, 1) == helper(1)"])
     row["prompt"] = "import math\n\ndef helper(x):\n    return math.floor(x)\n\n" + row["prompt"]
-    [problem], _ = import_humaneval(_file(tmp_path, row))
+    [problem], _ = _imported("humaneval", _file(tmp_path, row))
     [test] = problem.private_tests
     assert test.input.startswith("import math\ndef helper(x)") and "def f(" not in test.input
     scope = {"f": lambda a, b: a}
@@ -148,7 +152,7 @@ def test_tests_that_cannot_be_read_or_told_apart_leave_the_whole_problem_out(
         "task_id": "HumanEval/8",
     }
     path = _file(tmp_path, _humaneval(["assert candidate(0, 0) == 0", check]), good)
-    problems, [skipped] = import_humaneval(path)
+    problems, [skipped] = _imported("humaneval", path)
     assert [p.id for p in problems] == ["humaneval/8"]
     assert skipped.id == "humaneval/7" and skipped.whole and reason in skipped.reason
     assert not (tmp_path / "owned").exists()
@@ -159,7 +163,7 @@ def test_dataset_code_is_never_executed(tmp_path, monkeypatch):
     row = _humaneval(["assert candidate(0, 0) == 0", "assert candidate(1, 1) == 1"])
     evil = "open('owned', 'w').close()\n"
     row = {**row, "test": evil + row["test"], "prompt": evil + row["prompt"], "canonical_solution": evil}
-    assert len(import_humaneval(_file(tmp_path, row))[0]) == 1
+    assert len(_imported("humaneval", _file(tmp_path, row))[0]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
@@ -174,7 +178,7 @@ def test_mbpp_shows_its_first_assert_and_keeps_the_usual_splits(tmp_path):
             "challenge_test_list": ["assert g([]) == ()"],
         }
 
-    problems, skipped = import_mbpp(_file(tmp_path, *map(row, (10, 11, 511, 601)), row(5, "x = 1")))
+    problems, skipped = _imported("mbpp", _file(tmp_path, *map(row, (10, 11, 511, 601)), row(5, "x = 1")))
     assert [p.provenance.split for p in problems] == ["prompt", "test", "valid", "train", "prompt"]
     assert skipped == []
     assert "assert g([1]) == (1,)" in problems[0].statement and "[2]" not in problems[0].statement
@@ -195,6 +199,7 @@ def test_apps_takes_stdin_problems_and_lists_the_others(tmp_path):
             "description": text,
             "difficulty": "interview",
             "starter_code": starter,
+            "name": "n",
             "sample_io": [{"input": "1\n", "output": ["1\n"]}],
             "test_list": [{"input": "1\n", "output": ["1\n"]}, {"input": hidden, "output": ["2\n"]}],
         }
@@ -205,34 +210,34 @@ def test_apps_takes_stdin_problems_and_lists_the_others(tmp_path):
         row(1),
         row(4, hidden="1\n"),
     ]
-    [problem], skipped = import_apps(_file(tmp_path, *rows))
+    [problem], skipped = _imported("apps", _file(tmp_path, *rows))
     assert [(t.input, t.output) for t in problem.public_tests + problem.private_tests] == [
         ("1\n", "1\n"),
         ("2\n", "2\n"),
     ]
     assert [s.id for s in skipped] == ["apps/2", "apps/1", "apps/4"]
-    assert problem.provenance.difficulty == "interview"
+    assert problem.provenance.difficulty == "interview" and problem.provenance.meta == {"name": "n"}
 
 
-@pytest.mark.parametrize("importer", [import_humaneval, import_mbpp, import_apps])
-def test_a_file_of_another_kind_is_refused_with_its_line(tmp_path, importer):
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_file_of_another_kind_is_refused_with_its_line(tmp_path, name):
     with pytest.raises(DataError, match=r"rows\.jsonl:1: field '\w+' is missing"):
-        importer(_file(tmp_path, {"some": "row"}))
+        _imported(name, _file(tmp_path, {"some": "row"}))
     with pytest.raises(DataError, match="holds no problem"):
-        importer(_file(tmp_path))
+        _imported(name, _file(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "importer", "rows"),
+    ("name", "file", "rows"),
     [
-        ("humaneval", "HumanEval.jsonl.gz", import_humaneval, 164),
-        ("mbpp", "mbpp.jsonl.gz", import_mbpp, 974),
-        ("apps", "apps_150.jsonl.gz", import_apps, 150),
+        ("humaneval", "HumanEval.jsonl.gz", 164),
+        ("mbpp", "mbpp.jsonl.gz", 974),
+        ("apps", "apps_150.jsonl.gz", 150),
     ],
 )
-def test_of_the_real_files_every_row_is_imported_or_listed(tmp_path, monkeypatch, name, file, importer, rows):
+def test_of_the_real_files_every_row_is_imported_or_listed(tmp_path, monkeypatch, name, file, rows):
     path = _data(file)
-    problems, skipped = importer(path)
+    problems, skipped = _imported(name, path)
     assert len(problems) + sum(s.whole for s in skipped) == rows
     assert all(s.reason for s in skipped)
     for problem in problems:
@@ -246,7 +251,7 @@ def test_of_the_real_files_every_row_is_imported_or_listed(tmp_path, monkeypatch
 
 
 def test_the_known_wrong_docstring_example_of_humaneval_47_is_not_a_test():
-    problems, skipped = import_humaneval(_data("HumanEval.jsonl.gz"))
+    problems, skipped = _imported("humaneval", _data("HumanEval.jsonl.gz"))
     median = next(p for p in problems if p.id == "humaneval/47")
     assert "15.0" not in [t.output for t in median.public_tests + median.private_tests]
     assert any(s.id == "humaneval/47" and "contradicts" in s.reason for s in skipped)
@@ -254,8 +259,8 @@ def test_the_known_wrong_docstring_example_of_humaneval_47_is_not_a_test():
 
 def test_of_the_real_files_nearly_all_is_data_and_the_rest_is_counted():
     """What is left out, and what is weak, by name: a change of either is a change of figures."""
-    humaneval, left_out = import_humaneval(_data("HumanEval.jsonl.gz"))
-    mbpp, left_out_too = import_mbpp(_data("mbpp.jsonl.gz"))
+    humaneval, left_out = _imported("humaneval", _data("HumanEval.jsonl.gz"))
+    mbpp, left_out_too = _imported("mbpp", _data("mbpp.jsonl.gz"))
     assert [s.id for s in (*left_out, *left_out_too) if s.whole] == [
         "humaneval/34",  # these have a single test, or one in code and no other
         "humaneval/38",

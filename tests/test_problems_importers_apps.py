@@ -335,6 +335,13 @@ def test_releases_are_the_files_up_to_them(releases):
     assert len(load("livecodebench", "test")) == 12
 
 
+def test_a_release_with_a_file_missing_is_not_taken_for_whole(releases, tmp_path):
+    (tmp_path / "code_generation_lite" / "test3.jsonl").unlink()
+    assert len(load("livecodebench@release_v2", "test")) == 4
+    with pytest.raises(DataError, match=r"has not all of livecodebench@release_v5; it lacks test3\.jsonl"):
+        load("livecodebench@release_v5", "test")
+
+
 def test_windows_of_days_begin_with_the_first_and_end_before_the_last(releases):
     def days(**window):
         return [p.provenance.date for p in load("livecodebench", "test", **window)]

@@ -70,7 +70,7 @@ def _all(folder, **options):
 
 def test_every_column_of_a_row_is_in_the_problem(tmp_path):
     [problem], skipped = _all(_folder(tmp_path, test=[row()]))
-    assert skipped == [] and problem.id == "codecontests/1_A.-Doubling"
+    assert skipped == [] and problem.id == "codecontests/codeforces/1_A.-Doubling"
     assert [t.input for t in problem.public_tests] == ["1\n"]
     assert [t.output for t in problem.private_tests] == ["4\n", "6\n"]
     assert [t.input for t in problem.generated_tests] == ["1\n", "5\n"]
@@ -120,17 +120,21 @@ def test_training_problems_without_private_tests_are_left_out_as_in_the_paper(tm
     ]
     folder = _folder(tmp_path, train=rows, test=rows)
     train, left_out = imported(CODECONTESTS, folder, split="train")
-    assert [p.id for p in train] == ["codecontests/a", "codecontests/e"]
+    assert [p.id for p in train] == ["codecontests/codeforces/a", "codecontests/codeforces/e"]
     assert [(s.id, s.reason.split(";")[0]) for s in left_out] == [
-        ("codecontests/b", "no private tests"),
-        ("codecontests/c", "no public tests"),
-        ("codecontests/d", "no private or generated tests"),
-        ("codecontests/a", "the same id stands in an earlier row"),
+        ("codecontests/codeforces/b", "no private tests"),
+        ("codecontests/codeforces/c", "no public tests"),
+        ("codecontests/codeforces/d", "no private or generated tests"),
+        ("codecontests/codeforces/a", "the same id stands in an earlier row"),
     ]
     test, _ = imported(CODECONTESTS, folder, split="test")
     whole, _ = imported(CODECONTESTS, folder, split="train", options=Options(filtered=False))
     for problems in (test, whole):
-        assert [p.id for p in problems] == ["codecontests/a", "codecontests/b", "codecontests/e"]
+        assert [p.id for p in problems] == [
+            "codecontests/codeforces/a",
+            "codecontests/codeforces/b",
+            "codecontests/codeforces/e",
+        ]
 
 
 def test_solutions_may_be_few_or_none_and_are_then_not_even_read(tmp_path, monkeypatch):
@@ -166,12 +170,10 @@ def test_columns_that_do_not_fit_are_one_line_with_their_row(tmp_path, change):
         _all(path)
 
 
-def test_tests_as_a_list_of_objects_are_read_too(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    listed = [{"input": "1\n", "output": "2\n"}]
-    path.write_text(json.dumps(row(public_tests=listed)) + "\n")
-    [problem], _ = _all(path)
-    assert [(t.input, t.output) for t in problem.public_tests] == [("1\n", "2\n")]
+def test_names_that_agree_between_sources_are_two_problems(tmp_path):
+    problems, skipped = _all(_folder(tmp_path, test=[row("sum", source=1), row("sum", source=3)]))
+    assert [p.id for p in problems] == ["codecontests/codechef/sum", "codecontests/hackerearth/sum"]
+    assert skipped == []
 
 
 def test_what_was_imported_survives_the_jsonl_form_and_opens_by_name(tmp_path, monkeypatch):
@@ -179,9 +181,9 @@ def test_what_was_imported_survives_the_jsonl_form_and_opens_by_name(tmp_path, m
     problems, _ = _all(folder)
     assert read_problems(write_problems(tmp_path / "all.jsonl.gz", problems)) == problems
     monkeypatch.setenv("RLEF_DATA", str(tmp_path))
-    assert load("codecontests", "valid").ids() == ["codecontests/y"]
+    assert load("codecontests", "valid").ids() == ["codecontests/codeforces/y"]
     one_file = folder / "data" / "test-00000-of-00001-9c.parquet"
-    assert load(f"codecontests:{one_file}", "test").ids() == ["codecontests/z"]
+    assert load(f"codecontests:{one_file}", "test").ids() == ["codecontests/codeforces/z"]
     with pytest.raises(DataError, match="no split 'train'; its splits are test"):
         load(f"codecontests:{one_file}", "train")
 
@@ -278,7 +280,7 @@ def test_parts_are_chosen_by_name_and_1x_is_meant_without_one(tmp_path, monkeypa
     monkeypatch.setenv("RLEF_DATA", str(tmp_path))
     assert load("codecontests+", "train").ids() == ["codecontests+/codeforces/1_A"]
     assert load("codecontests+@2x", "train").ids() == ["codecontests+/codeforces/1_A-2x"]
-    with pytest.raises(DataError, match=r"has no files of codecontests\+@3x; they are ccplus_3x"):
+    with pytest.raises(DataError, match=r"has not all of codecontests\+@3x; it lacks ccplus_3x"):
         load("codecontests+@3x", "train")
     with pytest.raises(DataError, match="has no part '9x'; its parts are 1x, 2x, 3x, 4x, 5x"):
         load("codecontests+@9x", "train")

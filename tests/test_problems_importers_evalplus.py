@@ -20,7 +20,7 @@ from rlef.judge.filling import filled
 from rlef.judge.views import holds
 from rlef.problems import plain
 from rlef.problems.asserts import Inexpressible
-from rlef.problems.importers import BENCHMARKS, import_humaneval, imported, unanswered
+from rlef.problems.importers import BENCHMARKS, imported, unanswered
 from rlef.problems.importers.evalplus import _KINDS, arguments_of
 from rlef.problems.importers.evalplus_hub import coded_tests
 from rlef.problems.jsonl import read_problems
@@ -141,7 +141,7 @@ def test_zero_and_false_are_the_same_answer_of_a_reference(tmp_path):
 
 def test_the_references_of_humaneval_give_what_its_own_asserts_expect():
     """Outputs taken away and filled in again, against those that the asserts hold."""
-    problems, _ = import_humaneval(_data("HumanEval.jsonl.gz"))
+    problems, _ = imported(BENCHMARKS["humaneval"], _data("HumanEval.jsonl.gz"))
 
     def bare(tests):
         return tuple(replace(t, output="", also=(), check="equal") for t in tests if t.check != "code")

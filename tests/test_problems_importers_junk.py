@@ -93,3 +93,45 @@ def test_any_junk_in_any_place_is_listed_or_one_line(data):
     name, good = data.draw(st.sampled_from(ROWS))
     path = data.draw(st.sampled_from(list(_places(good))[1:]))
     _read(name, _put(good, path, data.draw(JUNK)))
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        f"[b'{'x' * 50_000}'] * 40_000",
+        f"[{[2**300] * 300}] * 40_000",
+        f"[{dict.fromkeys(range(3000), 1)}] * 40_000",
+        f"[{set(range(3000))}] * 40_000",
+    ],
+)
+def test_a_repetition_in_a_test_does_not_grow_beyond_what_the_text_holds(repeated):
+    """Gigabytes once written out; as code, beside the candidate, it is bounded by the sandbox."""
+    [problem] = _made(
+        "mbpp",
+        {**HUB_MBPP, "source_file": "x", "test_list": [f"assert f({repeated}) == 1", "assert f(2) == 2"]},
+    )
+    tests = (*problem.public_tests, *problem.private_tests)
+    assert {test.check for test in tests} == {"code", "equal"}
+    assert sum(len(test.input) for test in tests) < 200_000
+
+
+@pytest.mark.parametrize(
+    "call", ["f(" + "-" * 5000 + ")" * 3000, "f(" + "(1," * 3000 + ")" * 3000, "f(" + "'a)" * 20_000]
+)
+def test_an_example_that_never_ends_is_given_up(call):
+    prompt = f'def f(x):\n    """\n    {call}\n    """\n'
+    check = "def check(candidate):\n    assert candidate(1) == 1\n    assert candidate(2) == 2\n"
+    row = {
+        "task_id": "HumanEval/0",
+        "prompt": prompt,
+        "entry_point": "f",
+        "canonical_solution": "",
+        "test": check,
+    }
+    [problem] = _made("humaneval", row)
+    assert [test.output for test in problem.public_tests] == ["1"]
+
+
+def _made(name, row):
+    entry = Entry("rows.jsonl:1", row, "", 0)
+    return made(form_of(BENCHMARKS[name], entry), entry, Options())

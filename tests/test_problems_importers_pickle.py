@@ -140,6 +140,24 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit():
         packed_text(base64.b64encode(out.getvalue()).decode(), most=2**20)
 
 
+@pytest.mark.parametrize("filler", [b"\x94", b"q\x00", b"p0\n", b"\x95" + bytes(8)])
+def test_operations_without_effect_are_few_so_that_a_small_text_can_not_keep_the_reader_busy(filler):
+    """A kilobyte of base64 unpacks to a million of them."""
+
+    class Watched(bytes):
+        looks = 0
+
+        def __getitem__(self, key):
+            Watched.looks += 1
+            return super().__getitem__(key)
+
+    data = Watched(b"\x80\x04\x8c\x01a" + filler * 2**20 + b".")
+    assert len(_packed(bytes(data))) < 30_000
+    with pytest.raises(NotOneText, match="more than 8 operations"):
+        one_text(data)
+    assert Watched.looks < 100
+
+
 def test_a_hostile_row_is_left_out_and_the_others_are_read(tmp_path):
     def row(number, private):
         case = [{"input": "1\n", "output": "2\n", "testtype": "stdin"}]

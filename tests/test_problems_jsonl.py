@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import tracemalloc
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from rlef.errors import DataError
 from rlef.problems.basics import open_split
-from rlef.problems.jsonl import problem_to_row, read_problems, row_to_problem, write_problems
+from rlef.problems.jsonl import json_lines, problem_to_row, read_problems, row_to_problem, write_problems
 from rlef.problems.types import (
     Checker,
     CheckerFile,
@@ -210,6 +212,39 @@ def test_a_missing_field_a_bad_line_and_a_repeated_id_are_named_with_their_line(
     assert "bad.jsonl:2: id 'a' is there twice" in _refusal(tmp_path, ROW, ROW)
 
 
+@pytest.mark.parametrize("name", ["set.jsonl", "set.jsonl.gz"])
+def test_problems_are_written_and_read_one_at_a_time(tmp_path, name):
+    """Thirty problems of 2 MB: neither the whole text nor the whole list is ever in memory."""
+
+    def problems():
+        for number in range(30):
+            yield replace(CALL, id=str(number), statement=f"{number:02d}" * 2**20)
+
+    tracemalloc.start()
+    try:
+        path = write_problems(tmp_path / name, problems())
+        ids = [row["id"] for _, row in json_lines(path)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ids == [str(number) for number in range(30)]
+    assert peak < 30 * 2**21 / 2
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, DataError("no")])
+def test_a_file_that_is_not_finished_leaves_the_old_one_and_nothing_else(tmp_path, end):
+    path = write_problems(tmp_path / "set.jsonl", [CALL])
+    before = path.read_bytes()
+
+    def problems():
+        yield CALL
+        raise end
+
+    with pytest.raises((KeyboardInterrupt, DataError)):
+        write_problems(path, problems())
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def test_an_empty_missing_or_damaged_file_is_one_line(tmp_path):
     assert "holds no problems" in _refusal(tmp_path, "")
     assert "can't read" in _refusal(tmp_path, "text", name="plain.jsonl.gz")
@@ -220,7 +255,7 @@ def test_an_empty_missing_or_damaged_file_is_one_line(tmp_path):
     with pytest.raises(DataError, match="cut off"):
         read_problems(tmp_path / "cut.jsonl.gz")
     (tmp_path / "latin.jsonl").write_bytes(b'{"id": "\xe9"}')
-    with pytest.raises(DataError, match="UTF-8"):
+    with pytest.raises(DataError, match=r"latin\.jsonl:1: not valid JSON \('utf-8'"):
         read_problems(tmp_path / "latin.jsonl")
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,32 @@ def test_a_data_set_of_the_hub_is_read_from_its_cache(tmp_path):
 def test_a_data_set_that_the_hub_does_not_give_is_one_line(tmp_path, repo_id):
     said = _hub(tmp_path, repo_id)
     assert said.startswith(f"error: {repo_id!r} is not in the hub's cache") and "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.arrow"])
+def test_of_large_rows_few_are_in_memory_at_once(tmp_path, name):
+    """Sixteen rows of 4 MB: what Python holds of them at any time is far from all."""
+    path = write(tmp_path / name, [{"text": str(number) * 2**22} for number in range(10, 26)])
+    tracemalloc.start()
+    try:
+        for number, (_, row) in enumerate(tables.rows(path), 10):
+            assert row["text"][:2] == str(number) and len(row["text"]) == 2**23
+            del row
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**23 / 2
+
+
+def test_damage_anywhere_in_an_arrow_file_is_one_line_or_harmless(tmp_path):
+    whole = write(tmp_path / "whole.arrow", [{"n": 1}, {"n": 2}]).read_bytes()
+    path = tmp_path / "broken.arrow"
+    refused = 0
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            list(tables.rows(path))
+        except DataError as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+    assert refused

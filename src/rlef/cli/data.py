@@ -73,12 +73,15 @@ def show(
     row = problem_to_row(found)
     if not hidden:
         row = {key: value for key, value in row.items() if key not in _HIDDEN}
-        row.get("provenance", {}).pop("hidden", None)
+        for key in _HIDDEN_ORIGIN:
+            row.get("provenance", {}).pop(key, None)
     typer.echo(json.dumps(row))
     return 0
 
 
 _HIDDEN = ("private_tests", "generated_tests", "solutions")
+_HIDDEN_ORIGIN = ("hidden", "meta")
+"""Of the provenance. Columns that a set has besides may hold its tests: HumanEval+'s ``test`` does."""
 
 
 @data_app.command()

@@ -241,14 +241,19 @@ def _calls(prompt: str, name: str) -> Iterator[tuple[str, str]]:
             yield line.lstrip()[4:].strip(), following.strip()
 
 
+_LONGEST_CALL = 1000
+"""Most characters of a call in an example: each ``)`` of it may be tried."""
+
+
 def _call_end(line: str, start: int) -> int | None:
     """Where the call that begins at ``start`` ends: the first ``)`` that makes it parse."""
-    for end in (i + 1 for i in range(start, len(line)) if line[i] == ")"):
+    call = line[start : start + _LONGEST_CALL]
+    for end in (at for at, character in enumerate(call, 1) if character == ")"):
         try:
-            ast.parse(line[start:end], mode="eval")
-        except (SyntaxError, ValueError):
+            _parse(call[:end], mode="eval")
+        except Inexpressible:
             continue
-        return end
+        return start + end
     return None
 
 

@@ -11,16 +11,16 @@ import dataclasses
 import functools
 import gzip
 import json
+import os
 import re
 import types
 import typing
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from rlef.errors import DataError
-from rlef.problems import plain
+from rlef.problems import plain, tables
 from rlef.problems.checks import CODE, split_check
 from rlef.problems.near import near
 from rlef.problems.types import CHECKER_ARGUMENTS, Problem
@@ -90,46 +90,41 @@ def write_problems(path: Path | str, problems: Iterable[Problem]) -> Path:
     Raises ``DataError`` if the place can't be written.
     """
     path = Path(path)
-    text = "".join(json.dumps(problem_to_row(problem), ensure_ascii=True) + "\n" for problem in problems)
-    data = text.encode("ascii")
-    if path.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)
-    draft = path.with_name(f".{path.name}.tmp")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
+        with draft.open("wb") as raw, _packed(raw, path) as file:
+            for problem in problems:
+                file.write(json.dumps(problem_to_row(problem)).encode("ascii") + b"\n")
         draft.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise DataError(f"can't write {path}: {error.strerror}; choose another place") from None
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
     return path
+
+
+def _packed(raw: BinaryIO, path: Path) -> contextlib.AbstractContextManager[gzip.GzipFile | BinaryIO]:
+    """What compresses into ``raw`` if the file's name says so."""
+    if path.suffix != ".gz":
+        return contextlib.nullcontext(raw)
+    return gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, object]]:
     """Pairs of ``file:line`` and the JSON value there. Raises ``DataError`` for bad files and lines."""
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            yield where, json.loads(line, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not valid JSON ({error})") from None
+    with tables.readable(path), tables.opened(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield f"{path}:{number}", _strict(line, f"{path}:{number}")
 
 
-def _text(path: Path) -> str:
+def _strict(line: bytes, where: str) -> object:
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    except OSError as error:
-        # gzip's BadGzipFile is an OSError without a strerror
-        reason = error.strerror or str(error)
-        raise DataError(f"can't read {path}: {reason}; give a .jsonl or .jsonl.gz file") from None
-    except (EOFError, zlib.error):
-        raise DataError(f"can't read {path}: the gzip data are cut off or damaged; get it again") from None
-    except UnicodeDecodeError:
-        raise DataError(f"can't read {path}: it is not UTF-8 text") from None
+        return json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON ({error})") from None
 
 
 def _no_constant(name: str) -> None:

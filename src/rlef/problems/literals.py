@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 _BIGGEST = 100_000
-"""Most items or bits of a result."""
+"""Most items, characters and bits of what a repetition or a power makes."""
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -83,13 +83,15 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 def _size(value: Any) -> int:
-    """How many items, inner ones too; bits for a whole number."""
+    """How many items, characters and bits of whole numbers, inner ones too."""
     if isinstance(value, int):
         return value.bit_length()
     if isinstance(value, str | bytes):
         return len(value)
-    if isinstance(value, list | tuple):
-        return 1 + sum(_size(item) if isinstance(item, list | tuple | str) else 1 for item in value)
+    if isinstance(value, dict):
+        return 1 + sum(_size(key) + _size(item) for key, item in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return 1 + sum(map(_size, value))
     return 1
 
 

@@ -37,8 +37,9 @@ FORMS: tuple[tuple[str, ...], ...] = ((".parquet",), JSON_LINES, (".arrow",), ("
 keeps the same rows in several."""
 
 _NO_DATA = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
-_BATCH = 64
-"""Rows of a parquet file in memory. Few: a problem of CodeContests may have megabytes of solutions."""
+_ROWS, _BYTES = 16, 2**25
+"""Most rows of a parquet file in memory, and about how much of them as Python's values. Little: a problem of
+CodeContests may have tens of megabytes of tests and solutions."""
 _LONGEST_INT = 100_000
 """Most digits of a number in JSON; more than Python's own 4,300, which APPS and TACO exceed."""
 _JUST_DIGITS = 4000
@@ -80,7 +81,7 @@ def columns(path: Path) -> list[str] | None:
     """The columns of a parquet file; None for files of other forms, whose rows tell."""
     if not path.name.endswith(".parquet"):
         return None
-    with _readable(path):
+    with readable(path):
         return list(_arrow("pyarrow.parquet").read_schema(path).names)
 
 
@@ -180,14 +181,14 @@ def _int(digits: str) -> int:
 
 
 def _line_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    with _readable(path), _opened(path) as lines:
+    with readable(path), opened(path) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield f"{path}:{number}", _parsed(line, f"{path}:{number}")
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    with _readable(path):
+    with readable(path):
         value = _parsed(path.read_bytes(), str(path))
     for number, row in enumerate(value if isinstance(value, list) else [value], start=1):
         yield f"{path}, row {number}", row
@@ -200,7 +201,8 @@ def _parsed(text: bytes, where: str) -> Any:
         raise DataError(f"{where}: not valid JSON ({error})") from None
 
 
-def _opened(path: Path) -> io.BufferedIOBase:
+def opened(path: Path) -> io.BufferedIOBase:
+    """The bytes of a file, unpacked if its name ends in ``.gz`` or ``.zst``."""
     if path.name.endswith(".gz"):
         return gzip.open(path)
     if path.name.endswith(".zst"):
@@ -223,26 +225,26 @@ def _arrow(module: str) -> Any:
 
 def _parquet_rows(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[str, Row]]:
     parquet = _arrow("pyarrow.parquet")
-    with _readable(path), parquet.ParquetFile(path) as file:
+    with readable(path), parquet.ParquetFile(path) as file:
         known = file.schema_arrow.names
         chosen = None if columns is None else [name for name in columns if name in known]
-        yield from _numbered(path, file.iter_batches(batch_size=_BATCH, columns=chosen))
+        yield from _numbered(path, file.iter_batches(batch_size=_ROWS, columns=chosen))
 
 
 def _arrow_rows(path: Path) -> Iterator[tuple[str, Row]]:
     pyarrow, ipc = _arrow("pyarrow"), _arrow("pyarrow.ipc")
-    with _readable(path), pyarrow.memory_map(str(path)) as source:
-        batches = ipc.open_stream(source)
-        small = (batch.slice(at, _BATCH) for batch in batches for at in range(0, len(batch), _BATCH))
-        yield from _numbered(path, small)
+    with readable(path), pyarrow.memory_map(str(path)) as source:
+        yield from _numbered(path, ipc.open_stream(source))
 
 
 def _numbered(path: Path, batches: Iterator[Any]) -> Iterator[tuple[str, Row]]:
     number = 0
     for batch in batches:
-        for row in batch.to_pylist():
-            number += 1
-            yield f"{path}, row {number}", _plain(row)
+        step = max(1, min(_ROWS, _BYTES * len(batch) // max(1, batch.nbytes)))
+        for at in range(0, len(batch), step):
+            for row in batch.slice(at, step).to_pylist():
+                number += 1
+                yield f"{path}, row {number}", _plain(row)
 
 
 def _plain(value: Any) -> Any:
@@ -257,7 +259,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turns what a missing, damaged or foreign file raises into one line."""
     try:
         yield
@@ -265,6 +267,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise
     except (EOFError, zlib.error):
         raise DataError(f"can't read {path}: the data are cut off or damaged; get it again") from None
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+    except (OSError, ValueError, NotImplementedError, OverflowError) as error:  # pyarrow's are all of these
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "")
         raise DataError(f"can't read {path}: {reason}") from None

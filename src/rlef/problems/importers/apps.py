@@ -64,7 +64,12 @@ def _sampled(problem_id: str, entry: Entry, options: Options) -> Iterator[Found]
         private_tests=tuple(private.values()),
         limits=_LIMITS,
         provenance=Provenance(
-            dataset="apps", split=entry.split, family="apps", difficulty=str(row["difficulty"]), license="MIT"
+            dataset="apps",
+            split=entry.split,
+            family="apps",
+            difficulty=str(row["difficulty"]),
+            license="MIT",
+            meta=meta_of(row, ("name",)),
         ),
     )
 

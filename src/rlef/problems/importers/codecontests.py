@@ -1,7 +1,9 @@
 """CodeContests: public, private and generated tests, limits, right and wrong programs in five languages.
 
-Columns and numbering are those of the hub's parquet files, which are those of the set's own protocol
-buffer (google-deepmind/code_contests, ``contest_problem.proto``).
+Two forms: the hub's parquet files, and the JSON that the set's own ``convert_riegeli_to_json.py``
+(google-deepmind/code_contests) writes. Numbers are those of ``contest_problem.proto``, whose enumerations
+have gaps, but for the hub's sources, which are counted without them. (The hub's features name
+difficulties as if they had none either, one off from L on.)
 """
 
 from __future__ import annotations
@@ -26,11 +28,25 @@ from rlef.problems.tables import Row
 from rlef.problems.types import REJECTED, Limits, Problem, Provenance, Solution, TestCase
 
 LANGUAGES = ("unknown", "python2", "cpp17", "python", "java")
-SOURCES = ("", "codechef", "codeforces", "hackerearth", "codejam", "atcoder", "aizu")
-DIFFICULTIES = ("", "easy", "medium", "hard", "harder", "hardest", "external", *"abcdefghijklmnopqrstuv")
+HUB_SOURCES = ("", "codechef", "codeforces", "hackerearth", "codejam", "atcoder", "aizu")
+SOURCES = (*HUB_SOURCES[:5], "", *HUB_SOURCES[5:])
+DIFFICULTIES = (
+    "",
+    "easy",
+    "medium",
+    "hard",
+    "harder",
+    "hardest",
+    "external",
+    *"abcdefghijk",
+    "",
+    *"lmnopqrstuv",
+)
 
 _SECONDS, _BYTES = 10.0, 10**9
 """Where a problem has no limits of its own (RLEF paper, appendix A.2)."""
+_DURATION = re.compile(r"(seconds|nanos):\s*(\d+)")
+"""A part of a time limit as a protocol buffer prints it, which is what the converter writes."""
 _META = (
     "name",
     "cf_contest_id",
@@ -66,10 +82,10 @@ def _problem(problem_id: str, entry: Entry, options: Options) -> Iterator[Found]
         provenance=Provenance(
             dataset="codecontests",
             split=entry.split,
-            family=_named(SOURCES, row.get("source")) or "codecontests",
+            family=_source(row) or "codecontests",
             difficulty=_named(DIFFICULTIES, row.get("difficulty")),
             license="CC-BY-4.0",
-            source=_named(SOURCES, row.get("source")),
+            source=_source(row),
             url=_url(row),
             tags=tuple(str(tag) for tag in row.get("cf_tags") or () if tag),
             meta=meta_of(row, _META),
@@ -119,12 +135,22 @@ def _named(names: tuple[str, ...], value: Any) -> str:
     return str(value or "").lower()
 
 
+def _source(row: Row) -> str:
+    converted = isinstance(row.get("time_limit"), str)
+    return _named(SOURCES if converted else HUB_SOURCES, row.get("source"))
+
+
+def _id(entry: Entry) -> str:
+    """With the source: names may agree between sources."""
+    name = re.sub(r"\s+", "-", str(entry.row["name"]).strip())
+    return "/".join(filter(None, ("codecontests", _source(entry.row), name)))
+
+
 def _limits(row: Row) -> Limits:
     time = row.get("time_limit") or {}
-    if isinstance(time, dict):
-        seconds = (time.get("seconds") or 0) + (time.get("nanos") or 0) / 1e9
-    else:
-        seconds = float(time)
+    if isinstance(time, str):
+        time = {name: int(number) for name, number in _DURATION.findall(time)}
+    seconds = (time.get("seconds") or 0) + (time.get("nanos") or 0) / 1e9
     return Limits(cpu_s=seconds or _SECONDS, memory_bytes=int(row.get("memory_limit_bytes") or _BYTES))
 
 
@@ -138,7 +164,7 @@ CODECONTESTS = Benchmark(
     forms=(
         Form(
             fields=("name", "description", "public_tests", "private_tests", "generated_tests"),
-            name=lambda entry: "codecontests/" + re.sub(r"\s+", "-", str(entry.row["name"]).strip()),
+            name=_id,
             make=_problem,
         ),
     ),

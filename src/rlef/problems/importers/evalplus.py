@@ -17,11 +17,11 @@ from rlef.problems import plain
 from rlef.problems.asserts import Inexpressible
 from rlef.problems.checks import CODE
 from rlef.problems.importers import humaneval
-from rlef.problems.importers.record import Entry, Form, Found, Options, list_of, meta_of
+from rlef.problems.importers.record import Entry, Form, Found, Options, Shares, list_of, meta_of, some
 from rlef.problems.types import Limits, Problem, Provenance, Solution, TestCase
 
 LIMITS = Limits(cpu_s=5.0, memory_bytes=2**30)
-_META = ("contract", "assertion", "atol", "test")
+_META = ("contract", "assertion", "atol", "test", "source_file")
 _EQUAL_WITHIN = 1e-6
 """What `judge.plain` allows anyway."""
 
@@ -145,9 +145,7 @@ def _of_inputs(entry: Entry, key: str, task: int | None) -> dict[str, TestCase]:
     return tests
 
 
-def parted(
-    base: dict[str, TestCase], plus: dict[str, TestCase]
-) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
+def parted(base: dict[str, TestCase], plus: dict[str, TestCase]) -> Shares:
     """Base tests speak and plus tests judge; without plus tests the last base test judges."""
     private = [test for given, test in plus.items() if given not in base]
     public = list(base.values())
@@ -164,18 +162,9 @@ def parted(
 def _humaneval(problem_id: str, entry: Entry, options: Options) -> Iterator[Found]:
     row = entry.row
     name = str(row["entry_point"])
-    public, private = parted(_of_inputs(entry, "base_input", None), _of_inputs(entry, "plus_input", None))
-    yield Problem(
-        id=problem_id,
-        statement=humaneval.statement_of(name, str(row["prompt"])),
-        public_tests=public,
-        private_tests=private,
-        form="call",
-        entry_point=name,
-        limits=LIMITS,
-        solutions=(humaneval.reference_of(entry),),
-        provenance=provenance("humaneval+", entry),
-    )
+    statement = humaneval.statement_of(name, str(row["prompt"]))
+    shares = parted(_of_inputs(entry, "base_input", None), _of_inputs(entry, "plus_input", None))
+    yield problem_of(problem_id, entry, options, statement, name, shares, humaneval.reference_of(entry))
 
 
 def _mbpp(problem_id: str, entry: Entry, options: Options) -> Iterator[Found]:
@@ -184,27 +173,39 @@ def _mbpp(problem_id: str, entry: Entry, options: Options) -> Iterator[Found]:
     name = str(row["entry_point"])
     tests = {**_of_inputs(entry, "base_input", task), **_of_inputs(entry, "plus_input", task)}
     first, *others = tests.values()
-    public, private = parted({first.input: first}, {test.input: test for test in others})
+    shares = parted({first.input: first}, {test.input: test for test in others})
     if name in NOT_NONE:
         raise Inexpressible("returns objects that are no plain data; only whether it returns one counts")
-    yield Problem(
+    statement = str(row["prompt"]).strip().strip('"').strip() + "\n"
+    reference = Solution(code=str(row["canonical_solution"]), note="reference")
+    yield problem_of(problem_id, entry, options, statement, name, shares, reference)
+
+
+def problem_of(
+    problem_id: str,
+    entry: Entry,
+    options: Options,
+    statement: str,
+    name: str,
+    shares: Shares,
+    reference: Solution,
+) -> Problem:
+    """A problem of either set, in any form; ``name`` is its function's."""
+    dataset = problem_id.partition("/")[0]
+    kept = {key: value for key, value in meta_of(entry.row, _META).items() if value != 0}
+    return Problem(
         id=problem_id,
-        statement=str(row["prompt"]).strip().strip('"').strip() + "\n",
-        public_tests=public,
-        private_tests=private,
+        statement=statement,
+        public_tests=shares[0],
+        private_tests=shares[1],
         form="call",
         entry_point=name,
         limits=LIMITS,
-        solutions=(Solution(code=str(row["canonical_solution"]), note="reference"),),
-        provenance=provenance("mbpp+", entry),
+        solutions=some([reference], options.solutions),
+        provenance=Provenance(
+            dataset=dataset, split=entry.split, family=dataset, license="Apache-2.0", meta=kept
+        ),
     )
-
-
-def provenance(dataset: str, entry: Entry) -> Provenance:
-    """Where a problem of either set comes from."""
-    row = entry.row
-    kept = {key: value for key, value in meta_of(row, _META).items() if value != 0}
-    return Provenance(dataset=dataset, split=entry.split, family=dataset, license="Apache-2.0", meta=kept)
 
 
 _FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input")

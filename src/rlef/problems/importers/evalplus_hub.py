@@ -19,10 +19,10 @@ from rlef.problems import plain
 from rlef.problems.asserts import Inexpressible, asserted_tests, docstring_examples
 from rlef.problems.checks import CODE
 from rlef.problems.importers import humaneval, mbpp
-from rlef.problems.importers.evalplus import LIMITS, NOT_NONE, provenance, test_of
+from rlef.problems.importers.evalplus import NOT_NONE, problem_of, test_of
 from rlef.problems.importers.record import Entry, Form, Found, Options, Skipped, share_out, texts_of
 from rlef.problems.literals import value_of
-from rlef.problems.types import Problem, Solution, TestCase
+from rlef.problems.types import Solution, TestCase
 
 Keyed = dict[tuple[str, str], TestCase]
 
@@ -86,20 +86,11 @@ def _humaneval(problem_id: str, entry: Entry, options: Options) -> Iterator[Foun
     tests = coded_tests(str(row["test"]), name)
     known = {key: test for key, test in tests.items() if test.output}
     examples, lost = docstring_examples(prompt, name, known)
-    public, private = share_out(examples, tests)
+    shares = share_out(examples, tests)
     for reason in lost:
         yield Skipped(id=problem_id, reason=reason, whole=False)
-    yield Problem(
-        id=problem_id,
-        statement=humaneval.statement_of(name, prompt),
-        public_tests=public,
-        private_tests=private,
-        form="call",
-        entry_point=name,
-        limits=LIMITS,
-        solutions=(humaneval.reference_of(entry),),
-        provenance=provenance("humaneval+", entry),
-    )
+    statement = humaneval.statement_of(name, prompt)
+    yield problem_of(problem_id, entry, options, statement, name, shares, humaneval.reference_of(entry))
 
 
 def _mbpp(problem_id: str, entry: Entry, options: Options) -> Iterator[Found]:
@@ -113,18 +104,10 @@ def _mbpp(problem_id: str, entry: Entry, options: Options) -> Iterator[Found]:
     # The first assert speaks; its input stands among the others, whose way of comparing counts.
     first = next(iter(base.values()))
     example = next((test for test in plus.values() if test.input == first.input), first)
-    public, private = share_out({(example.input, example.check): example}, plus or base)
-    yield Problem(
-        id=problem_id,
-        statement=mbpp.statement_of(str(row["prompt"]), asserts[0]),
-        public_tests=public,
-        private_tests=private,
-        form="call",
-        entry_point=name,
-        limits=LIMITS,
-        solutions=(Solution(code=code, note="reference"),),
-        provenance=provenance("mbpp+", entry),
-    )
+    shares = share_out({(example.input, example.check): example}, plus or base)
+    statement = mbpp.statement_of(str(row["prompt"]), asserts[0])
+    reference = Solution(code=code, note="reference")
+    yield problem_of(problem_id, entry, options, statement, name, shares, reference)
 
 
 HUMANEVAL_FORM = Form(

@@ -41,6 +41,9 @@ class Options:
     """CodeContests+: the text of ``testlib.h``, which its checkers include."""
 
 
+EVERYTHING = Options()
+
+
 class Entry(NamedTuple):
     """A row and where it stands."""
 
@@ -177,37 +180,40 @@ def some(solutions: Sequence[Solution], most: int | None) -> tuple[Solution, ...
     return tuple(kept)
 
 
-def share_out(examples: Tests, tests: Tests) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
-    """Public and private tests with disjoint inputs and at least one of each."""
-    every = list({**examples, **tests}.values())
-    shown = {test.input for test in examples.values()} or {test.input for test in every[:1]}
-    if all(test.input in shown for test in every):
-        # All asserts stand in the docstring: the last one judges.
-        shown.discard(every[-1].input)
-    public = tuple(test for test in every if test.input in shown)
-    private = tuple(test for test in every if test.input not in shown)
-    if not public or not private:
-        raise Inexpressible("fewer than two different tests")
-    return public, private
+Shares = tuple[tuple[TestCase, ...], tuple[TestCase, ...]]
+"""Public and private tests."""
 
 
-def shown_in(statement: str, tests: Sequence[TestCase]) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
+def share_out(examples: Tests, tests: Tests) -> Shares:
+    """Examples are public, or the first test if there are none; `_shares`."""
+    return _shares(list({**examples, **tests}.values()), {test.input for test in examples.values()})
+
+
+def shown_in(statement: str, tests: Sequence[TestCase]) -> Shares:
     """Public and private tests of a set that does not part them.
 
     Public are the tests whose input stands in the statement word for word, with the output soon after it,
-    or the first test if there are none. At least one is private. Equal tests are one. Raises
-    ``Inexpressible`` if there are fewer than two.
+    or the first test if there are none. Equal tests are one; `_shares`.
     """
     words = f" {' '.join(statement.split())} "
     every = list(dict.fromkeys(tests))
-    shown = {test.input for test in every if _stands(test, words)}
-    shown = shown or {test.input for test in every[:1]}
-    if all(test.input in shown for test in every):
-        shown.discard(every[-1].input)
+    return _shares(every, {test.input for test in every if _stands(test, words)})
+
+
+def _shares(every: Sequence[TestCase], shown: set[str]) -> Shares:
+    """Public and private tests with disjoint inputs and at least one of each; without ``shown`` inputs
+    the first test is public, and where all are shown the last one judges.
+
+    Raises ``Inexpressible`` if there are fewer than two different inputs.
+    """
+    inputs = {test.input for test in every}
+    if len(inputs) < 2:
+        raise Inexpressible("fewer than two different tests")
+    shown = shown or {every[0].input}
+    if shown >= inputs:
+        shown = shown - {every[-1].input}
     public = tuple(test for test in every if test.input in shown)
     private = tuple(test for test in every if test.input not in shown)
-    if not public or not private:
-        raise Inexpressible("fewer than two different tests")
     return public, private
 
 
@@ -219,7 +225,7 @@ def _stands(test: TestCase, words: str) -> bool:
     at = words.find(f" {given} ") if given and right else -1
     while at >= 0:
         end = at + len(given) + 1
-        if f" {right} " in words[end : end + _APART + len(right)]:
+        if words.find(f" {right} ", end, end + _APART + len(right)) >= 0:
             return True
         at = words.find(f" {given} ", at + 1)
     return False

@@ -19,6 +19,7 @@ from rlef.problems.importers.humaneval import HUMANEVAL
 from rlef.problems.importers.livecodebench import LIVECODEBENCH
 from rlef.problems.importers.mbpp import MBPP
 from rlef.problems.importers.record import (
+    EVERYTHING,
     Benchmark,
     Entry,
     Form,
@@ -63,7 +64,10 @@ HUB: dict[str, Benchmark] = {hub: benchmark for benchmark in BENCHMARKS.values()
 """By id on the hub."""
 
 
-_OF_ANOTHER_KIND = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_OF_ANOTHER_KIND = (
+    *(TypeError, ValueError, LookupError, AttributeError, ArithmeticError),
+    *(RecursionError, MemoryError),  # of what is nested, or unpacks to too much
+)
 """What code for one kind of value raises for another."""
 
 
@@ -73,7 +77,7 @@ def imported(
     *,
     split: str = "",
     variant: str = "",
-    options: Options | None = None,
+    options: Options = EVERYTHING,
 ) -> tuple[list[Problem], list[Skipped]]:
     """All problems of a file or folder, and what was left out with the reason.
 
@@ -81,7 +85,7 @@ def imported(
     """
     problems: list[Problem] = []
     skipped: list[Skipped] = []
-    left = options.most if options else None
+    left = options.most
     for found in stream(benchmark, place, split=split, variant=variant, options=options):
         if isinstance(found, Skipped):
             skipped.append(found)
@@ -103,11 +107,11 @@ def stream(
     *,
     split: str = "",
     variant: str = "",
-    options: Options | None = None,
+    options: Options = EVERYTHING,
 ) -> Iterator[Found]:
     """The same, one at a time, for sets that do not fit into memory."""
-    options = _with_testlib(options or Options(), Path(place)) if benchmark is CODECONTESTS_PLUS else options
-    options = options or Options()
+    if benchmark is CODECONTESTS_PLUS:
+        options = _with_testlib(options, Path(place))
     seen: set[str] = set()
     for entry in entries(benchmark, place, split=split, variant=variant, options=options):
         form = form_of(benchmark, entry)
@@ -150,10 +154,10 @@ def entries(
     *,
     split: str = "",
     variant: str = "",
-    options: Options | None = None,
+    options: Options = EVERYTHING,
 ) -> Iterator[Entry]:
     """The rows of a benchmark, without columns that are not wanted."""
-    unwanted = benchmark.solution_columns if options and options.solutions == 0 else ()
+    unwanted = benchmark.solution_columns if options.solutions == 0 else ()
     root, counts = Path(place), dict[str, int]()
     for path in chosen(benchmark, root, split=split, variant=variant):
         named = tables.split_of(path.relative_to(root) if root.is_dir() else Path(path.name))
@@ -176,12 +180,11 @@ def chosen(benchmark: Benchmark, root: Path, *, split: str = "", variant: str = 
         return [root]
     found = tables.files(root, split=split)
     patterns = benchmark.variants.get(variant or benchmark.variant, ())
-    matching = [
-        p for p in found if any(fnmatch(p.relative_to(root).as_posix(), pattern) for pattern in patterns)
-    ]
-    if variant and not matching:
-        raise DataError(f"{root} has no files of {benchmark.name}@{variant}; they are {', '.join(patterns)}")
-    return matching or found
+    names = {path: path.relative_to(root).as_posix() for path in found}
+    missing = [pattern for pattern in patterns if not any(fnmatch(name, pattern) for name in names.values())]
+    if variant and missing:
+        raise DataError(f"{root} has not all of {benchmark.name}@{variant}; it lacks {', '.join(missing)}")
+    return [path for path in found if any(fnmatch(names[path], one) for one in patterns)] or found
 
 
 def _with_testlib(options: Options, place: Path) -> Options:
