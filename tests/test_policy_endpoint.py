@@ -3,16 +3,14 @@
 import asyncio
 import json
 import threading
-from collections import Counter
 
 import pytest
 
 from chat_server import MODEL, ChatServer, completion
 from rlef.config import Endpoint as Settings
-from rlef.errors import ConfigError, EndpointError, ModelError, RunError
+from rlef.errors import ConfigError, EndpointError, ModelError
 from rlef.policy.chat import ChatRequest, ContextFullError, Message, Reply
 from rlef.policy.endpoint import Endpoint
-from rlef.policy.journal import Journal
 
 
 @pytest.fixture(autouse=True)
@@ -174,9 +172,7 @@ def test_nobody_there_is_said_in_one_line():
         {"message": "too long", "code": "context_length_exceeded"},
         {"message": "This model's maximum context length is 4096 tokens.", "code": 400},
         {"message": "the request exceeds the available context size", "type": "exceed_context_size_error"},
-        {
-            "message": "'max_tokens' or 'max_completion_tokens' is too large. The context length is 8"
-        },
+        {"message": "'max_tokens' or 'max_completion_tokens' is too large. The context length is 8"},
     ],
 )
 def test_a_conversation_that_does_not_fit_is_no_failure_of_the_server(error):
@@ -311,77 +307,3 @@ def test_no_more_requests_are_on_their_way_than_allowed():
     with ChatServer(script) as server:
         ask(server, *(request(seed=n) for n in range(12)), concurrency=3)
     assert server.most == 3
-
-
-class Counted:
-    """A model that says how often it was asked."""
-
-    concurrency = 4
-
-    def __init__(self, fails=()):
-        self.asked, self.fails = Counter(), fails
-
-    async def reply(self, wanted):
-        text = wanted.messages[-1].content
-        self.asked[text] += 1
-        await asyncio.sleep(0)
-        if text in self.fails:
-            raise self.fails[text]
-        return Reply(text=f"re: {text}", finish="stop", read=10, wrote=len(text))
-
-
-def through(path, model, *requests):
-    journal = Journal(path, model)
-    try:
-        return asyncio.run(_all(journal, requests)), journal
-    finally:
-        journal.close()
-
-
-async def _all(journal, requests):
-    return await asyncio.gather(*map(journal.reply, requests))
-
-
-def test_what_is_in_the_journal_is_not_asked_again(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted()
-    first, journal = through(path, model, request("a"), request("b"), request("a"))
-    assert model.asked == {"a": 1, "b": 1}, "the same request at the same time is one"
-    assert (journal.spent.requests, journal.spent.read, journal.spent.wrote) == (2, 20, 2)
-    again, journal = through(path, model, request("a"), request("b"), request("c"), request("a", seed=2))
-    assert again[:2] == first[:2] and model.asked == {"a": 2, "b": 1, "c": 1}
-    assert (journal.spent.requests, journal.spent.reused) == (4, 2)
-
-
-def test_a_torn_line_costs_its_own_reply_and_no_other(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted()
-    through(path, model, request("a"), request("b"))
-    whole = path.read_bytes()
-    for cut in range(len(whole) - 1, whole.index(b"\n"), -40):
-        path.write_bytes(whole[:cut])
-        model.asked.clear()
-        through(path, model, request("a"), request("b"))
-        assert model.asked == {"b": 1} and len(path.read_bytes().splitlines()) == 2
-
-
-def test_a_conversation_that_did_not_fit_is_remembered_too(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted({"long": ContextFullError()})
-    for _ in range(2):
-        with pytest.raises(ContextFullError):
-            through(path, model, request("long"))
-    assert model.asked["long"] == 1
-
-
-def test_a_failure_is_not_written_down(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted({"a": EndpointError("gone")})
-    with pytest.raises(EndpointError, match="gone"):
-        through(path, model, request("a"), request("a"))
-    model.fails = ()
-    (reply,), _ = through(path, model, request("a"))
-    assert reply.text == "re: a"
-
-
-def test_a_file_that_is_no_journal_is_refused(tmp_path):
-    path = tmp_path / "replies.jsonl"
-    path.write_text('{"request": "x", "text": 3}\n')
-    with pytest.raises(RunError, match=r"replies.jsonl:1 is no reply"):
-        Journal(path, Counted())
