@@ -15,6 +15,7 @@ import pytest
 
 import rlef.cli
 from chat_server import MODEL, ChatServer
+from rlef.episode.trace import from_row
 from rlef.problems.load import load
 from rlef.runs import read_jsonl
 from rlef.settings import load_config
@@ -216,8 +217,8 @@ def test_a_conversation_that_is_too_long_ends_there_and_is_counted(tmp_path):
         code, _, err = finish(evaluate(server, out))
     assert code == 0, err
     rows = list(read_jsonl(out / f"episodes-{MODEL}.jsonl"))
-    ended = [row for row in rows if row["stop"] == "context_full"]
-    assert ended and all(len(row["turns"]) == 1 and not row["turns"][0]["public"]["passed"] for row in ended)
+    ended = [from_row(row) for row in rows if row["stop"] == "context_full"]
+    assert ended and all(len(episode.turns) == 1 and not episode.solved for episode in ended)
     spent = json.loads((out / "usage.json").read_text())
     assert 0 < spent["too_long"] <= len(ended) and spent["seconds"] > 0
     page = (out / "report.html").read_text()

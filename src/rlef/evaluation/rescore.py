@@ -63,7 +63,8 @@ async def rescored(
 
     ``config`` is the evaluation's own: it says how many turns an episode had, and what they were paid.
     """
-    known = {(name, p.id): problem_of(name, p) for p in problems for name in CONDITIONS}
+    names: tuple[str, ...] = CONDITIONS
+    known = {(name, p.id): problem_of(name, p) for p in problems for name in names}
     waiting: deque[_Waiting] = deque()
     try:
         for condition, episode in episodes:
