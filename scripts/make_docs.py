@@ -153,6 +153,8 @@ def _type(annotation: Any) -> str:
         return ", ".join(map(str, inner))
     if origin is tuple:
         return f"list of {_type(inner[0])}"
+    if origin is dict:
+        return "mapping"
     if origin in (types.UnionType, typing.Union):
         return " or ".join(_type(part) for part in inner)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -12,7 +12,9 @@ MODEL = "scripted-1"
 
 
 class ChatServer:
-    """Answers with ``script(body)``: a text, or a pair of status and body, or None to hang up.
+    """Answers with ``script(body)``: a text, or status, body and any headers, or None to hang up.
+
+    ``models`` are the names it lists, or the body of its answer, or None for no such page.
 
     ``asked`` counts requests by what they say; ``answered`` those whose answer was sent.
     """
@@ -57,10 +59,11 @@ class ChatServer:
             send(handler, 404, {"error": {"message": "no such page"}})
         elif self.key and handler.headers["Authorization"] != f"Bearer {self.key}":
             send(handler, 401, {"error": {"message": "wrong key"}})
+        elif isinstance(self.models, tuple):
+            rows = [{"id": name, "object": "model"} for name in self.models]
+            send(handler, 200, {"object": "list", "data": rows})
         else:
-            send(
-                handler, 200, {"object": "list", "data": [{"id": m, "object": "model"} for m in self.models]}
-            )
+            send(handler, 200, self.models)
 
     def _chat(self, handler):
         length = int(handler.headers["Content-Length"])
@@ -82,9 +85,9 @@ class ChatServer:
             handler.close_connection = True
             handler.connection.close()
             return
-        status, found = (200, completion(body, answer)) if isinstance(answer, str) else answer
+        parts = (200, completion(body, answer)) if isinstance(answer, str) else answer
         with contextlib.suppress(OSError):
-            send(handler, status, found)
+            send(handler, *parts)
             self.answered[name] += 1
 
 
@@ -102,11 +105,13 @@ def completion(body, text, **changes):
     }
 
 
-def send(handler, status, body):
+def send(handler, status, body, headers=()):
     """One JSON answer; text is sent as it is."""
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     handler.send_response(status)
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", str(len(data)))
+    for name, value in dict(headers).items():
+        handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(data)

@@ -36,7 +36,7 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
         (["train", "--config", "tiny", "data.families=[scal]"], "did you mean 'scale'"),
         (["train", "--config", "tiny", "--out", "/proc/nowhere/run"], "can't write"),
         (["train", "--resume", "/nowhere"], "not a run directory"),
-        (["train", "--resume", "/nowhere", "--config", "tiny"], "leave --config"),
+        (["train", "--resume", "/nowhere", "--config", "tiny"], "leave out --config"),
         (["evaluate", "--config", "tiny", "--model", "./no/such/folder"], "no/such/folder"),
         (["judge"], "give a program with --problem"),
         (["judge", "nothing.py", "--problem", "conventions/test/scale/0"], "no program nothing.py"),

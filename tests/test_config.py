@@ -17,6 +17,28 @@ def test_settings_come_from_defaults_then_file_then_overrides(tmp_path):
     assert config.algorithm.value_clip == Config().algorithm.value_clip
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"extends: mine.yaml", "extends mine.yaml, which extends it"),
+        (b"extends: other.yaml", "other.yaml extends mine.yaml, which extends it"),
+        (b"name: \xff", "not valid YAML"),
+        (
+            b"model: {demonstrations: [{usr: x, user: u, assistant: a}]}",
+            "no setting 'model.demonstrations.0.usr'",
+        ),
+        (b"endpoint: {url: 'https://host/v1?key=secret'}", "OPENAI_API_KEY"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_one_line(text, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_bytes(text)
+    (tmp_path / "other.yaml").write_text("extends: mine.yaml")
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_config("mine.yaml")
+    assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
+
+
 def test_a_file_may_extend_a_preset(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("extends: tiny\nsteps: 7\n")

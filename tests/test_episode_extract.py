@@ -20,6 +20,9 @@ from rlef.episode.extract import extract
         ("```c++\nint x;\n```", "int x;\n"),
         ("```python\n  indented\n\n```", "  indented\n\n"),
         ("```python\nx = '<|im_end|>'\n```", "x = '<|im_end|>'\n"),
+        ("<think>\n```python\ndraft\n```\n</think>\n```python\nb\n```", "b\n"),
+        ("```python\ndraft\n```\nno, wait</think>```\nb\n```", "b\n"),
+        ("<think>for ever ```python\na\n```", "a\n"),
     ],
 )
 def test_the_first_python_fence_wins_else_the_first_of_any_kind(text, code):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from collections import Counter
 
 import pytest
 
+import rlef.cli
 from chat_server import MODEL, ChatServer
+from rlef.episode.trace import from_row
 from rlef.problems.load import load
 from rlef.runs import read_jsonl
+from rlef.settings import load_config
 
 PROBLEMS = 24
 SETTINGS = (
@@ -118,13 +122,14 @@ def whole_journal(whole):
     return {row["request"] for row in read_jsonl(whole[0] / "replies.jsonl")}
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_table_is_the_same(whole, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_schedulers_end_says_how_to_go_on_and_the_table_is_the_same(number, whole, tmp_path):
     out = tmp_path / "run"
     with ChatServer(guesses(), delay_s=0.005) as server:
         process = evaluate(server, out)
         while sum(server.asked.values()) < 20:
             time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         code, _, err = finish(process)
         assert code == 130
         assert f"rlef evaluate --resume {out}" in err
@@ -197,6 +202,77 @@ def test_without_a_name_the_servers_only_model_is_measured(tmp_path):
     assert code == 0, err
     assert [row["model"] for row in results(out)] == [MODEL]
     assert (out / f"episodes-{MODEL}.jsonl").is_file()
+    assert load_config(out / "config.yaml").model.path == MODEL, "and asked for by name when it goes on"
+
+
+def test_a_conversation_that_is_too_long_ends_there_and_is_counted(tmp_path):
+    """The server takes opening messages and nothing after them."""
+    out, guess = tmp_path / "run", guesses()
+
+    def script(body):
+        too_long = 400, {"error": {"message": "This model's maximum context length is 99 tokens."}}
+        return guess(body) if len(body["messages"]) == 1 else too_long
+
+    with ChatServer(script) as server:
+        code, _, err = finish(evaluate(server, out))
+    assert code == 0, err
+    rows = list(read_jsonl(out / f"episodes-{MODEL}.jsonl"))
+    ended = [from_row(row) for row in rows if row["stop"] == "context_full"]
+    assert ended and all(len(episode.turns) == 1 and not episode.solved for episode in ended)
+    spent = json.loads((out / "usage.json").read_text())
+    assert 0 < spent["too_long"] <= len(ended) and spent["seconds"] > 0
+    page = (out / "report.html").read_text()
+    assert f"context was too short for {spent['too_long']}" in page and "tokens a second" in page
+
+
+def test_a_full_disk_is_one_line_and_when_there_is_room_again_it_goes_on(whole, tmp_path):
+    out = tmp_path / "run"
+    with ChatServer(guesses(), delay_s=0.005) as server:
+        process = evaluate(server, out)
+        while sum(server.asked.values()) < 20:
+            time.sleep(0.005)
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2048, hard))  # of a file, not of the disk
+        code, _, err = finish(process)
+        assert code == 2 and "go on with: rlef evaluate --resume" in err
+        assert "Traceback" not in err and "what was finished is kept" in err.splitlines()[-1]
+        code, _, err = finish(start("--resume", str(out)))
+    assert code == 0, err
+    assert results(out) == results(whole[0])
+
+
+def mistake(capsys, *words):
+    """Exit code and last line of ``rlef WORDS``, run in this process."""
+    code = rlef.cli.run(list(words))
+    return code, capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_goes_on_with_its_own_settings_alone(whole, capsys):
+    out = str(whole[0])
+    for words in (["--model", "x"], ["--data", "basics"], ["seed=1"], ["--out", "x"], ["--overwrite"]):
+        name = "key=value" if words == ["seed=1"] else words[0]
+        code, line = mistake(capsys, "evaluate", "--resume", out, *words)
+        assert code == 2 and line.endswith(f"the run's own settings; leave out {name}")
+    code, line = mistake(capsys, "train", "--resume", out)
+    assert code == 2 and "was made by `rlef evaluate`" in line
+    assert (whole[0] / "config.yaml").exists()
+
+
+def test_a_measured_training_run_is_not_written_over_by_an_evaluation(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("name: test\n")
+    (tmp_path / "provenance.json").write_text('{"command": "rlef train"}')
+    (tmp_path / "results.json").write_text("[1]")
+    (tmp_path / "evaluation-after.json").write_text("{}")
+    code, line = mistake(capsys, "evaluate", "--resume", str(tmp_path))
+    assert code == 2 and "was made by `rlef train`" in line
+    assert (tmp_path / "results.json").read_text() == "[1]"
+
+
+def test_a_dry_run_says_how_much_would_be_asked_at_most(capsys, tmp_path):
+    words = ["--base-url", "http://127.0.0.1:1/v1", "--out", str(tmp_path / "run"), "--dry-run", *SETTINGS]
+    code, line = mistake(capsys, "evaluate", *words)
+    assert code == 0 and "24 problems under 3 conditions, at most 144 turns under each, 432 in all" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_run_is_not_written_by_two(tmp_path):

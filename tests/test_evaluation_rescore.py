@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from evaluation_fakes import config, interpret, player, problems
-from rlef.config import Reward
 from rlef.errors import SandboxError
-from rlef.evaluation.conditions import CONDITIONS, problem_of
+from rlef.evaluation.conditions import CONDITIONS
 from rlef.evaluation.evaluate import evaluate
 from rlef.evaluation.rescore import Changes, rescored
 from rlef.judge.judge import Judge
@@ -30,13 +29,13 @@ def played():
 
 def again(episodes, rows, script=interpret, condition="multi_turn"):
     changes = Changes()
-    known = {problem.id: problem_of(condition, problem) for problem in rows}
     judge = Judge(ScriptedSandbox(script))
+    recorded = [(condition, episode) for episode in episodes]
 
     async def all_of_them():
-        turns = 1 if condition == "single_turn" else 3
-        found = rescored(episodes, known, judge, Reward(), turns=turns, changes=changes)
-        return [episode async for episode in found]
+        found = [one async for one in rescored(recorded, rows, judge, config(), changes)]
+        assert {name for name, _ in found} <= {condition}
+        return [episode for _, episode in found]
 
     return asyncio.run(all_of_them()), changes
 

@@ -2,23 +2,21 @@
 
 import asyncio
 import json
-from collections import Counter
+import threading
 
 import pytest
 
 from chat_server import MODEL, ChatServer, completion
 from rlef.config import Endpoint as Settings
-from rlef.errors import ConfigError, EndpointError, ModelError, RunError
+from rlef.errors import ConfigError, EndpointError, ModelError
 from rlef.policy.chat import ChatRequest, ContextFullError, Message, Reply
 from rlef.policy.endpoint import Endpoint
-from rlef.policy.journal import Journal
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Retries without the pauses that are good manners towards a real server."""
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.002)
+    monkeypatch.setattr("rlef.policy.endpoint.PAUSES", (0.001, 0.002))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
@@ -52,12 +50,41 @@ def test_a_request_says_everything_and_the_reply_is_counted():
     ]
 
 
-def test_a_turn_that_was_cut_off_says_so_and_an_empty_one_is_empty():
-    with ChatServer(lambda body: (200, completion(body, "long", finish_reason="length"))) as server:
-        assert ask(server, request())[0].finish == "length"
-    nothing = {"message": {"role": "assistant", "content": None}}
-    with ChatServer(lambda body: (200, completion(body, "", **nothing))) as server:
-        assert ask(server, request())[0] == Reply(text="", finish="stop", read=5, wrote=0)
+def said(**changes):
+    return lambda body: (200, completion(body, "hi", **changes))
+
+
+def counted(usage):
+    return lambda body: (200, completion(body, "hi") | {"usage": usage})
+
+
+def message(content, **more):
+    return said(message={"role": "assistant", "content": content, **more})
+
+
+@pytest.mark.parametrize(
+    ("script", "reply"),
+    [
+        (said(finish_reason="length"), Reply(text="hi", finish="length", read=5, wrote=2)),
+        (said(finish_reason="content_filter"), Reply(text="hi", finish="stop", read=5, wrote=2)),
+        (message(None), Reply(text="", finish="stop", read=5, wrote=2)),
+        (message(None, reasoning_content="hm"), Reply(text="", finish="stop", read=5, wrote=2)),
+        (
+            message([{"type": "thinking", "thinking": []}, {"type": "text", "text": "ab"}]),
+            Reply(text="ab", finish="stop", read=5, wrote=2),
+        ),
+        (counted(None), Reply(text="hi", finish="stop")),
+        (counted("none"), Reply(text="hi", finish="stop")),
+        (counted({"prompt_tokens": 4}), Reply(text="hi", finish="stop", read=4)),
+        (
+            counted({"prompt_tokens": -1, "completion_tokens": 10**400}),
+            Reply(text="hi", finish="stop"),
+        ),
+    ],
+)
+def test_every_shape_of_a_completion_is_read(script, reply):
+    with ChatServer(script) as server:
+        assert ask(server, request()) == [reply]
 
 
 def test_half_a_surrogate_pair_comes_back_as_something_that_can_be_sent_again():
@@ -66,12 +93,61 @@ def test_half_a_surrogate_pair_comes_back_as_something_that_can_be_sent_again():
         ask(server, request(reply.text))
 
 
-@pytest.mark.parametrize("trouble", [(429, {"error": {"message": "slow down"}}), (503, "busy"), None])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        (429, {"error": {"message": "slow down"}}),
+        (503, "<html>busy</html>"),
+        (200, "<html>busy</html>"),
+        (200, {"error": {"message": "the upstream is gone", "code": 502}}),
+        None,
+    ],
+)
 def test_what_may_pass_is_tried_again(trouble):
     left = [trouble] * 3
     with ChatServer(lambda body: left.pop() if left else "at last") as server:
         assert ask(server, request(), retries=3)[0].text == "at last"
     assert sum(server.asked.values()) == 4
+
+
+def test_a_server_gets_the_pause_that_it_asks_for_up_to_the_time_that_is_waited_at_most(monkeypatch):
+    pauses = []
+
+    async def noted(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr("rlef.policy.endpoint.asyncio.sleep", noted)
+    wanted = ["1e300", "120", "0", "Fri, 31 Dec 1999 23:59:59 GMT", "nan"]
+    left = [(429, "{}", {"Retry-After": text}) for text in wanted]
+    with ChatServer(lambda body: left.pop(0) if left else "at last") as server:
+        ask(server, request(), timeout_s=300)
+    assert pauses[:2] == [300, 120] and len(pauses) == 5 and max(pauses[2:]) <= 0.002
+
+
+def test_an_account_without_money_is_not_asked_again():
+    with (
+        ChatServer(lambda body: (429, {"error": {"message": "pay", "code": "insufficient_quota"}})) as server,
+        pytest.raises(EndpointError, match=r"429.*pay"),
+    ):
+        ask(server, request())
+    assert sum(server.asked.values()) == 1
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for_for_ever():
+    async def trickle(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await asyncio.sleep(0.02)
+
+    async def work():
+        server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with server, Endpoint(MODEL, Settings(url=url, timeout_s=0.5, retries=1)) as endpoint:
+            await endpoint.reply(request())
+
+    with pytest.raises(EndpointError, match=r"is silent; endpoint.timeout_s"):
+        asyncio.run(work())
 
 
 def test_a_server_that_fails_for_good_is_an_error_with_its_words():
@@ -96,6 +172,7 @@ def test_nobody_there_is_said_in_one_line():
         {"message": "too long", "code": "context_length_exceeded"},
         {"message": "This model's maximum context length is 4096 tokens.", "code": 400},
         {"message": "the request exceeds the available context size", "type": "exceed_context_size_error"},
+        {"message": "'max_tokens' or 'max_completion_tokens' is too large. The context length is 8"},
     ],
 )
 def test_a_conversation_that_does_not_fit_is_no_failure_of_the_server(error):
@@ -127,13 +204,53 @@ def test_servers_with_the_newer_name_of_the_limit_get_it():
     assert server.bodies[-1]["max_completion_tokens"] == 7
 
 
-def test_an_answer_that_is_none_is_said_to_be_none():
-    for answer in ({"choices": []}, {"hello": 1}):
-        with (
-            ChatServer(lambda body, a=answer: (200, a)) as server,
-            pytest.raises(EndpointError, match="choice"),
-        ):
-            ask(server, request())
+def test_a_request_that_a_filter_refuses_has_no_answer_and_ends_nothing():
+    refused = {"error": {"message": "against our policy", "code": "content_filter"}}
+    with ChatServer(lambda body: (400, refused)) as server:
+        assert ask(server, request()) == [Reply(text="", finish="stop")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"choices": []},
+        {"choices": [{}]},
+        {"choices": [{"message": {"content": 7}}]},
+        {"hello": 1},
+        [1],
+        "3",
+        "{no",
+        "",
+        "[" * 100_000,
+    ],
+)
+def test_an_answer_that_is_none_is_said_to_be_none(answer):
+    with (
+        ChatServer(lambda body: (200, answer)) as server,
+        pytest.raises(EndpointError, match="gave no chat completion"),
+    ):
+        ask(server, request(), retries=0)
+
+
+def test_fields_of_ones_own_are_sent_and_others_left_out():
+    body = {"seed": None, "top_k": 5, "temperature": 1}
+    with ChatServer(lambda body: "x") as server:
+        ask(server, request(), body=body)
+    names = {"model", "messages", "temperature", "top_p", "max_tokens", "top_k"}
+    assert server.bodies[0].keys() == names
+    assert (server.bodies[0]["top_k"], server.bodies[0]["temperature"]) == (5, 1)
+    with pytest.raises(ValueError, match="must not hold n, stream"):
+        Settings(body={"stream": True, "n": 2})
+
+
+def test_a_key_that_a_server_repeats_is_not_shown(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with (
+        ChatServer(lambda body: (400, {"error": {"message": "bad header: Bearer sk-very-secret"}})) as server,
+        pytest.raises(ConfigError) as caught,
+    ):
+        ask(server, request())
+    assert "bad header" in str(caught.value) and "secret" not in str(caught.value)
 
 
 def test_names_urls_and_keys_are_checked_before_anything_is_asked(monkeypatch):
@@ -149,87 +266,44 @@ def test_names_urls_and_keys_are_checked_before_anything_is_asked(monkeypatch):
     with ChatServer(lambda body: "x", models=None) as server:
         ask(server, model="anything", check=True)
     with ChatServer(lambda body: "x", key="secret") as server:
-        with pytest.raises(ConfigError, match="refuses the key: set OPENAI_API_KEY"):
+        with pytest.raises(ConfigError, match=r"refuses the key \(.*wrong key.*\): set OPENAI_API_KEY"):
             ask(server, check=True)
         monkeypatch.setenv("OPENAI_API_KEY", "secret")
         ask(server, check=True)
 
 
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("<html>a proxy</html>", "OpenAI-compatible"),
+        ({"data": [{"id": MODEL, "max_model_len": 4096}]}, "leaves no room for a prompt"),
+    ],
+)
+def test_what_can_never_work_is_said_at_once(page, says):
+    async def work(server):
+        async with Endpoint(MODEL, Settings(url=server.url)) as endpoint:
+            await endpoint.check(response_tokens=4096)
+
+    with (
+        ChatServer(lambda body: "x", models=page) as server,
+        pytest.raises((ConfigError, EndpointError), match=says),
+    ):
+        asyncio.run(work(server))
+
+
+@pytest.mark.parametrize("page", [[], {"data": None}, {"data": [3, {}]}, {"data": [{"id": MODEL}]}])
+def test_a_list_of_models_in_another_form_is_no_list(page):
+    with ChatServer(lambda body: "x", models=page) as server:
+        assert ask(server, request(), check=True)[0].text == "x"
+
+
 def test_no_more_requests_are_on_their_way_than_allowed():
-    with ChatServer(lambda body: "x", delay_s=0.02) as server:
+    together = threading.Barrier(3)
+
+    def script(body):
+        together.wait(60)  # fewer than three at a time would never be answered
+        return "x"
+
+    with ChatServer(script) as server:
         ask(server, *(request(seed=n) for n in range(12)), concurrency=3)
     assert server.most == 3
-
-
-class Counted:
-    """A model that says how often it was asked."""
-
-    concurrency = 4
-
-    def __init__(self, fails=()):
-        self.asked, self.fails = Counter(), fails
-
-    async def reply(self, wanted):
-        text = wanted.messages[-1].content
-        self.asked[text] += 1
-        await asyncio.sleep(0)
-        if text in self.fails:
-            raise self.fails[text]
-        return Reply(text=f"re: {text}", finish="stop", read=10, wrote=len(text))
-
-
-def through(path, model, *requests):
-    journal = Journal(path, model)
-    try:
-        return asyncio.run(_all(journal, requests)), journal
-    finally:
-        journal.close()
-
-
-async def _all(journal, requests):
-    return await asyncio.gather(*map(journal.reply, requests))
-
-
-def test_what_is_in_the_journal_is_not_asked_again(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted()
-    first, journal = through(path, model, request("a"), request("b"), request("a"))
-    assert model.asked == {"a": 1, "b": 1}, "the same request at the same time is one"
-    assert (journal.spent.requests, journal.spent.read, journal.spent.wrote) == (2, 20, 2)
-    again, journal = through(path, model, request("a"), request("b"), request("c"), request("a", seed=2))
-    assert again[:2] == first[:2] and model.asked == {"a": 2, "b": 1, "c": 1}
-    assert (journal.spent.requests, journal.spent.reused) == (4, 2)
-
-
-def test_a_torn_line_costs_its_own_reply_and_no_other(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted()
-    through(path, model, request("a"), request("b"))
-    whole = path.read_bytes()
-    for cut in range(len(whole) - 1, whole.index(b"\n"), -40):
-        path.write_bytes(whole[:cut])
-        model.asked.clear()
-        through(path, model, request("a"), request("b"))
-        assert model.asked == {"b": 1} and len(path.read_bytes().splitlines()) == 2
-
-
-def test_a_conversation_that_did_not_fit_is_remembered_too(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted({"long": ContextFullError()})
-    for _ in range(2):
-        with pytest.raises(ContextFullError):
-            through(path, model, request("long"))
-    assert model.asked["long"] == 1
-
-
-def test_a_failure_is_not_written_down(tmp_path):
-    path, model = tmp_path / "replies.jsonl", Counted({"a": EndpointError("gone")})
-    with pytest.raises(EndpointError, match="gone"):
-        through(path, model, request("a"), request("a"))
-    model.fails = ()
-    (reply,), _ = through(path, model, request("a"))
-    assert reply.text == "re: a"
-
-
-def test_a_file_that_is_no_journal_is_refused(tmp_path):
-    path = tmp_path / "replies.jsonl"
-    path.write_text('{"request": "x", "text": 3}\n')
-    with pytest.raises(RunError, match=r"replies.jsonl:1 is no reply"):
-        Journal(path, Counted())

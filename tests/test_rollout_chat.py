@@ -123,11 +123,8 @@ def test_a_server_that_goes_away_ends_the_evaluation_and_keeps_what_was_said(tmp
 
     async def through(server):
         async with Endpoint(MODEL, Settings(url=server.url, concurrency=4, retries=0)) as endpoint:
-            journal = Journal(tmp_path / "replies.jsonl", endpoint)
-            try:
+            with Journal(tmp_path / "replies.jsonl", endpoint) as journal:
                 await evaluate(problems(), chat_player(journal), config(), model="x")
-            finally:
-                journal.close()
 
     with ChatServer(script) as server, pytest.raises((EndpointError, ValueError), match="OPENAI_API_KEY"):
         asyncio.run(through(server))
@@ -177,6 +174,23 @@ def test_an_episode_that_the_judge_failed_on_is_played_again(run):
     trouble[0] = False
     again = stored(run, Guesser(), settings, script=script)
     assert again.rows[0].dropped == 0 and again.rows[0].problems == 10
+    with_both = [(e.problem_id, e.dropped) for _, e in Store(run, "x").episodes()]
+    assert with_both.count(("toy/test/3", True)) == with_both.count(("toy/test/3", False)) == 1
+    latest = list(Store(run, "x").latest())
+    assert len(latest) == 10 and not any(episode.dropped for _, episode in latest)
+
+
+def test_what_is_there_is_read_once_however_many_conditions_there_are(run):
+    settings = config(conditions=ALL)
+    whole, reads = stored(run, Guesser(), settings), []
+
+    class Watched(Run):
+        def rows(self, name):
+            reads.append(name)
+            return super().rows(name)
+
+    assert table(stored(Watched(run.path), Guesser(), settings)) == table(whole)
+    assert reads == ["episodes-x.jsonl"]
 
 
 def test_a_recorded_run_plays_itself_again(run):
@@ -212,10 +226,9 @@ def test_a_transcript_says_nothing_that_was_not_said(run):
 def test_first_attempts_of_one_rollout_are_one_request_under_every_condition(tmp_path):
     """Of 3 conditions with 1 rollout each and 3 single turns, 10 problems: 3 first requests each."""
     model = Guesser()
-    journal = Journal(tmp_path / "replies.jsonl", model)
     settings = config(conditions=["multi_turn", "single_turn", "no_feedback", "pass_fail"])
-    asyncio.run(evaluate(problems(), chat_player(journal), settings, model="x"))
-    journal.close()
+    with Journal(tmp_path / "replies.jsonl", model) as journal:
+        asyncio.run(evaluate(problems(), chat_player(journal), settings, model="x"))
     first = [request for request in model.seen if len(request.messages) == 1]
     assert len(first) == 30 and len({request.digest() for request in model.seen}) == len(model.seen)
 

@@ -1,11 +1,12 @@
 """Run directories: whole or not at all, and never over somebody's files."""
 
 import json
+import resource
 
 import pytest
 
 from rlef.errors import RunError
-from rlef.runs import Run, read_jsonl
+from rlef.runs import Appender, Run, read_jsonl
 
 
 def test_an_existing_directory_is_refused_with_the_three_ways_out(tmp_path):
@@ -50,6 +51,59 @@ def test_writing_whole_leaves_the_old_file_or_the_new_one(tmp_path):
         run.write_json("results.json", object())
     assert json.loads((run.path / "results.json").read_text()) == [1]
     assert [p.name for p in run.path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_run_is_held_by_one_at_a_time(tmp_path):
+    run = Run.create(tmp_path / "run")
+    run.write("config.yaml", "seed: 0\n")
+    with run.alone():
+        with pytest.raises(RunError, match="another process is writing"), Run(run.path).alone():
+            pass
+        with pytest.raises(RunError, match="another process is writing"):
+            Run.create(run.path, overwrite=True)
+        assert (run.path / "config.yaml").exists()
+    with run.alone():
+        pass
+
+
+def test_a_run_without_anything_leaves_no_trace(tmp_path):
+    run = Run.create(tmp_path / "run")
+    with run.alone():
+        run.tidy()
+    assert not run.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ('{"command": "rlef train --config tiny"}', "train"),
+        ('{"command": "a notebook"}', ""),
+        ('{"command": 3}', ""),
+        ("[]", ""),
+        ("{", ""),
+    ],
+)
+def test_a_run_knows_the_command_that_began_it(text, command, tmp_path):
+    assert Run(tmp_path).command() == ""
+    (tmp_path / "provenance.json").write_text(text)
+    assert Run(tmp_path).command() == command
+
+
+def test_a_row_for_which_there_is_no_room_leaves_the_file_as_it_was(tmp_path):
+    file = Appender(tmp_path / "rows.jsonl")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        assert (file.write({"a": 1}), file.write({"a": 2})) == (0, 8)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+        with pytest.raises(OSError):
+            file.write({"a": "long" * 10})
+        assert (tmp_path / "rows.jsonl").read_bytes() == b'{"a":1}\n{"a":2}\n'
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert file.write({"a": 3}) == 16
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        file.close()
+    assert [row["a"] for row in read_jsonl(tmp_path / "rows.jsonl")] == [1, 2, 3]
 
 
 def test_text_that_is_no_valid_unicode_is_kept(tmp_path):

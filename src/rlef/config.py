@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -152,16 +152,29 @@ class Endpoint(Record):
     retries: int = Field(default=8, ge=0)
     """Times that a request is sent again after a failure that may pass, with growing pauses."""
     timeout_s: float = Field(default=600.0, gt=0)
-    """Seconds after which an answer is no longer waited for."""
+    """Seconds after which an answer is no longer waited for; also the longest pause that a server gets
+    by asking for it."""
+    body: dict[str, Any] = {}
+    """More fields of every request, ``{reasoning_effort: low}``; null leaves a field out, ``{seed: null}``,
+    for servers that refuse it."""
+
+    @field_validator("body")
+    @classmethod
+    def _ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted({"model", "messages", "n", "stream"} & value.keys()):
+            raise PydanticCustomError("body", "must not hold {taken}", {"taken": ", ".join(taken)})
+        return value
 
     @field_validator("url")
     @classmethod
     def _address(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise PydanticCustomError("url", "must begin with http:// or https://")
-        if "@" in value.partition("://")[2].partition("/")[0]:
+        if "@" in value.partition("://")[2].partition("/")[0] or "?" in value or "#" in value:
             # It would stand in config.yaml, in provenance.json and in every error line.
-            raise PydanticCustomError("url", "must hold no password; the key is read from OPENAI_API_KEY")
+            raise PydanticCustomError(
+                "url", "must hold no password, ? or #; the key is read from OPENAI_API_KEY"
+            )
         return value
 
 

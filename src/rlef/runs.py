@@ -13,6 +13,7 @@ runs/tiny--tiny--20261121-143000/
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -26,6 +27,7 @@ from rlef.errors import RunError
 
 METRICS = "metrics.jsonl"
 TRACES = "traces.jsonl"
+LOCK = ".lock"
 
 
 def runs_root() -> Path:
@@ -59,9 +61,8 @@ class Run:
                     f"{path} exists already: go on with `rlef {command} --resume {path}`, "
                     f"choose another place with --out, or replace it with --overwrite"
                 )
-            if not (path / "config.yaml").is_file():
-                raise RunError(f"{path} is not a run directory; --overwrite only replaces runs")
-            shutil.rmtree(path)
+            with cls.open(path, "is not a run directory; --overwrite only replaces runs").alone():
+                shutil.rmtree(path)
         try:
             (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -69,15 +70,43 @@ class Run:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path) -> Run:
-        """Open an existing run. Raises ``RunError`` if it is none."""
+    def open(cls, path: Path, otherwise: str = "is not a run directory (no config.yaml in it)") -> Run:
+        """Open an existing run. Raises ``RunError`` if it is none, with the words of ``otherwise``."""
         if not (path / "config.yaml").is_file():
-            raise RunError(f"{path} is not a run directory (no config.yaml in it)")
+            raise RunError(f"{path} {otherwise}")
         return cls(path)
+
+    def command(self) -> str:
+        """The ``rlef`` command that began the run, ``train``; empty if it does not say."""
+        try:
+            words = json.loads((self.path / "provenance.json").read_bytes())["command"].split()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return ""
+        return words[1] if words[:1] == ["rlef"] and len(words) > 1 else ""
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the run for this process, until the block or the process ends.
+
+        Two would do the same work, pay for it twice and write over each other: the second one gets a
+        ``RunError``. On file systems without locks nobody is stopped.
+        """
+        with (self.path / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"another process is writing {self.path}; wait for it, or stop it first"
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+            yield
 
     def tidy(self) -> None:
         """Remove the directory if nothing was written: a mistake found late leaves no trace."""
         if not (self.path / "config.yaml").exists():
+            (self.path / LOCK).unlink(missing_ok=True)
             for folder in (self.path / "checkpoints", self.path):
                 with contextlib.suppress(OSError):  # not empty: somebody's, and kept
                     folder.rmdir()
@@ -113,24 +142,28 @@ class Appender:
     """Appends rows to a JSONL file that stays open; each call's rows are on disk when it returns.
 
     A torn last line, left by a process that was killed, is taken away first: the next row would
-    be written behind it and be lost with it. One process appends at a time: a second one raises
-    ``RunError``, as both would do the same work and pay for it twice.
+    be written behind it and be lost with it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="ascii")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise RunError(f"another process is writing {path}; wait for it, or stop it first") from None
         mend(path)
+        self._file = path.open("ab", buffering=0)
 
-    def write(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Append rows."""
-        self._file.write(_lines(rows))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def write(self, row: dict[str, Any]) -> int:
+        """Append a row; returns where it begins, in bytes.
+
+        What could not be written whole (a full disk) is taken back, and the ``OSError`` goes on.
+        """
+        data, start = _lines([row]).encode("ascii"), self._file.seek(0, os.SEEK_END)
+        try:
+            if self._file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+            os.fsync(self._file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(start)
+            raise
+        return start
 
     def close(self) -> None:
         """Close the file."""

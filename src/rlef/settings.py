@@ -53,12 +53,12 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read(source: str) -> dict[str, Any]:
+def _read(source: str, below: tuple[str, ...] = ()) -> dict[str, Any]:
     path = Path(source)
     if source in presets():
         text = (resources.files("rlef") / "configs" / f"{source}.yaml").read_text()
     elif path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")  # YAML then says where
     else:
         near = difflib.get_close_matches(source, presets(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; presets are {', '.join(presets())}"
@@ -72,7 +72,11 @@ def _read(source: str) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{source} must hold a mapping of settings")
     parent = tree.pop("extends", None)
-    return _merge(_read(str(parent)), tree) if parent else tree
+    if not parent:
+        return tree
+    if str(parent) in (source, *below):
+        raise ConfigError(f"{source} extends {parent}, which extends it")
+    return _merge(_read(str(parent), (source, *below)), tree)
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -113,11 +117,17 @@ def _explain(error: ValidationError) -> str:
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
         return f"{'.'.join(path)}: {first['msg']}"
-    record: type[BaseModel] = Config
-    for part in path[:-1]:
-        inner = record.model_fields[part].annotation
-        assert isinstance(inner, type) and issubclass(inner, BaseModel)
-        record = inner
-    near = difflib.get_close_matches(path[-1], record.model_fields, n=1)
+    near = difflib.get_close_matches(path[-1], _known_beside(path), n=1)
     hint = f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else ""
     return f"there is no setting {'.'.join(path)!r}{hint}"
+
+
+def _known_beside(path: list[str]) -> Iterable[str]:
+    """The settings of the record that ``path`` ends in; none inside a list."""
+    record: type[BaseModel] = Config
+    for part in path[:-1]:
+        inner = record.model_fields[part].annotation if part in record.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return ()
+        record = inner
+    return record.model_fields

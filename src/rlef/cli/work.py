@@ -6,7 +6,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from rlef.config import Config
-from rlef.errors import ConfigError
+from rlef.errors import ConfigError, RunError
 from rlef.runs import Run, default_name, runs_root
 from rlef.settings import dump_config, load_config
 
@@ -48,7 +48,10 @@ def train(
     as_json: AsJson = False,
 ) -> int:
     """Train a model, measure it before and after, and write a report."""
-    settings = _settings(config, overrides, resume)
+    _only_resumed(
+        resume, {"--config": config, "key=value": overrides, "--out": out, "--overwrite": overwrite}
+    )
+    settings = load_config(config, overrides or []) if resume is None else _settings_of(resume, "train")
     if dry_run:
         return _dry_run(settings)
     from rlef.jobs.data import Sets
@@ -93,13 +96,18 @@ def evaluate(
 
     An endpoint's key is read from OPENAI_API_KEY.
     """
-    given = {"model.path": model, "endpoint.url": base_url, "data.test": data, "data.train": data}
+    given = {"--config": config, "key=value": overrides, "--model": model, "--base-url": base_url}
+    _only_resumed(resume, {**given, "--data": data, "--out": out, "--overwrite": overwrite})
     if base_url and model is None:
-        given["model.path"] = ""  # the only one that the server has
-    extra = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
-    settings = _settings(config, [*(overrides or []), *extra], resume)
+        model = ""  # the only one that the server has
+    values = {"model.path": model, "endpoint.url": base_url, "data.test": data, "data.train": data}
+    extra = [
+        f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value is not None
+    ]
+    overrides = [*(overrides or []), *extra]
+    settings = load_config(config, overrides) if resume is None else _settings_of(resume, "evaluate")
     if dry_run:
-        return _dry_run(settings)
+        return _dry_evaluation(settings)
     from rlef.jobs.data import Sets
     from rlef.jobs.evaluate import evaluate_job
     from rlef.views.console import Console
@@ -115,12 +123,20 @@ def evaluate(
     return 0
 
 
-def _settings(config: str | None, overrides: list[str] | None, resume: Path | None) -> Config:
-    if not resume:
-        return load_config(config, overrides or [])
-    if config or overrides:
-        raise ConfigError("--resume takes the run's own settings; leave --config and key=value out")
-    return load_config(Run.open(resume).path / "config.yaml")
+def _only_resumed(resume: Path | None, others: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` if a run is to go on with anything but its own settings."""
+    given = [name for name, value in others.items() if value]
+    if resume and given:
+        raise ConfigError(f"--resume goes on with the run's own settings; leave out {', '.join(given)}")
+
+
+def _settings_of(resume: Path, command: str) -> Config:
+    """The run's settings. Raises ``RunError`` for one that another command began: its files differ."""
+    run = Run.open(resume)
+    began = run.command()
+    if began not in ("", command):
+        raise RunError(f"{resume} was made by `rlef {began}`; `rlef {command}` can't go on with it")
+    return load_config(run.path / "config.yaml")
 
 
 def _dry_run(settings: Config) -> int:
@@ -135,6 +151,21 @@ def _dry_run(settings: Config) -> int:
         f"# {settings.steps} steps of {rows} episodes ({settings.steps * rows} in all), "
         f"{settings.steps * settings.algorithm.problems / len(train_set):.1f} passes over "
         f"{len(train_set)} problems; nothing was run",
+        err=True,
+    )
+    return 0
+
+
+def _dry_evaluation(settings: Config) -> int:
+    from rlef.jobs.data import Sets
+
+    problems = Sets(settings, lambda line: typer.echo(line, err=True)).test()
+    work = settings.evaluation
+    most = len(problems) * work.rollouts * work.turns
+    typer.echo(dump_config(settings), nl=False)
+    typer.echo(
+        f"# {len(problems)} problems under {len(work.conditions)} conditions, at most {most} turns "
+        f"under each, {most * len(work.conditions)} in all; nothing was run",
         err=True,
     )
     return 0
@@ -167,17 +198,20 @@ def _tidy(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _resumable(run: Run) -> Iterator[None]:
-    """Say how to go on, whatever ended the work early."""
+    """Say how to go on, whatever ended the work early; a scheduler's SIGTERM does as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     except (Exception, KeyboardInterrupt):
         if (run.path / "config.yaml").exists():
             typer.echo(f"stopped; go on with: rlef evaluate --resume {shlex.quote(str(run.path))}", err=True)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Stop:
-    """True once Ctrl-C was pressed. The second one does not wait for the step to end."""
+    """True once Ctrl-C was pressed, or SIGTERM came. The second one does not wait for the step to end."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -195,8 +229,9 @@ class _Stop:
 @contextmanager
 def _interruptible() -> Iterator[_Stop]:
     stop = _Stop()
-    before = signal.signal(signal.SIGINT, stop.handle)
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

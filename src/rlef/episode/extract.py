@@ -29,12 +29,14 @@ class Extraction:
 def extract(text: str, finish: str) -> Extraction:
     """The first closed Python fence, else the first closed fence of any kind.
 
+    What a reasoning model thinks aloud, up to its last ``</think>``, is no part of its answer.
     A turn that ran into its length limit (``finish`` is ``length``) is ``truncated``
     whatever it holds; a fence that is empty or never closed is no code.
     """
     if finish == "length":
         return Extraction(None, "truncated")
-    found = _PYTHON.search(text) or _ANY.search(text)
+    answer = text.rpartition("</think>")[2]
+    found = _PYTHON.search(answer) or _ANY.search(answer)
     if found is None or not found[1].strip():
         return Extraction(None, "no_code")
     return Extraction(found[1])

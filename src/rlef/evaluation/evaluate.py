@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rlef.config import Config
 from rlef.episode.record import Episode
@@ -17,6 +17,9 @@ from rlef.evaluation.table import Evaluation
 from rlef.problems.types import Problem, ProblemSet
 from rlef.rollout.player import Player
 from rlef.rollout.spec import RolloutSpec
+
+Key = tuple[str, int]
+"""Problem id and sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,20 @@ async def evaluate(
     sampling = config.sampling.model_copy(
         update={"temperature": config.evaluation.temperature, "top_p": config.evaluation.top_p}
     )
+    seed = config.seed if seed is None else seed
+    reports = {
+        name: _Reporter(model, name, cond.plan(name, rows, config, seed), on_progress, on_episode, store)
+        for name in names
+    }
+    for name, episode in store.episodes() if store else ():
+        if name in reports:
+            reports[name].recall(episode)
     found, failed = Evaluation(), dict[str, str]()
-    for name in names:
-        specs = cond.plan(name, rows, config, config.seed if seed is None else seed, failed)
-        report = _Reporter(model, name, len(specs), on_progress, on_episode, store)
-        left = report.without_known(specs)
+    for name, report in reports.items():
+        left = report.left(cond.plan(name, rows, config, seed, failed))
         if left:
             await player.play(left, cond.episode_settings(name, config), sampling, report)
-        outcomes = report.in_order(specs)
+        outcomes = report.outcomes()
         _stop_loudly(outcomes, name, config.max_judge_errors)
         if name == "multi_turn":
             failed = report.failures()
@@ -109,38 +118,41 @@ def _stop_loudly(outcomes: Sequence[Outcome], condition: str, limit: float) -> N
         )
 
 
-@dataclass(slots=True)
 class _Reporter:
     """Takes finished episodes in: writes them down, reduces them and tells who wants to know."""
 
-    model: str
-    condition: str
-    total: int
-    on_progress: Callable[[Progress], None] | None
-    on_episode: Callable[[str, Episode], None] | None
-    store: Store | None
-    done: dict[tuple[str, int], Outcome] = field(default_factory=dict)
-    failed: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """By problem, the first sample whose first program failed the public tests, and that program."""
-    known: int = 0
-    """Episodes that were there before."""
-    solved: int = 0
-    dropped: int = 0
-    began: float = field(default_factory=time.monotonic)
+    def __init__(
+        self,
+        model: str,
+        condition: str,
+        specs: Sequence[RolloutSpec],
+        on_progress: Callable[[Progress], None] | None,
+        on_episode: Callable[[str, Episode], None] | None,
+        store: Store | None,
+    ) -> None:
+        self.model, self.condition = model, condition
+        self.on_progress, self.on_episode, self.store = on_progress, on_episode, store
+        self.wanted = {_key(spec): spec.seed for spec in specs}
+        self.done: dict[Key, Outcome] = {}
+        self.failed: dict[str, tuple[int, str]] = {}
+        """By problem, the first sample whose first program failed the public tests, and that program."""
+        self.known = self.solved = self.dropped = 0
+        """``known``: episodes that were there before."""
+        self.began = time.monotonic()
 
-    def without_known(self, specs: Sequence[RolloutSpec]) -> list[RolloutSpec]:
-        """The specs that are still to be played. A judge's failure is tried again."""
-        wanted = {(spec.problem.id, spec.sample): spec.seed for spec in specs}
-        for episode in self.store.episodes(self.condition) if self.store else ():
-            key = episode.problem_id, episode.sample
-            if wanted.get(key) == episode.seed and not episode.dropped:
-                self._take(episode)
-        self.known = len(self.done)
-        return [spec for spec in specs if (spec.problem.id, spec.sample) not in self.done]
+    def recall(self, episode: Episode) -> None:
+        """Take an episode that was played before. A judge's failure is not: it is tried again."""
+        if self.wanted.get((episode.problem_id, episode.sample)) == episode.seed and not episode.dropped:
+            self._take(episode)
 
-    def in_order(self, specs: Sequence[RolloutSpec]) -> list[Outcome]:
-        """Outcomes in the order of their specs, whatever the order in which they ended."""
-        return [self.done[spec.problem.id, spec.sample] for spec in specs]
+    def left(self, specs: Sequence[RolloutSpec]) -> list[RolloutSpec]:
+        """The specs that are still to be played, from now on."""
+        self.known, self.began = len(self.done), time.monotonic()
+        return [spec for spec in specs if _key(spec) not in self.done]
+
+    def outcomes(self) -> list[Outcome]:
+        """In the order of the specs, whatever the order in which they ended."""
+        return [self.done[key] for key in self.wanted]
 
     def failures(self) -> dict[str, str]:
         """A program of the model's own that failed, by problem."""
@@ -170,8 +182,12 @@ class _Reporter:
             self.model,
             self.condition,
             done,
-            self.total,
+            len(self.wanted),
             self.solved,
             self.dropped,
-            (time.monotonic() - self.began) / played * (self.total - done),
+            (time.monotonic() - self.began) / played * (len(self.wanted) - done),
         )
+
+
+def _key(spec: RolloutSpec) -> Key:
+    return spec.problem.id, spec.sample

@@ -9,14 +9,16 @@ unsolved, and it is counted (`Changes.cut_short`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 
+from rlef.config import Config, Reward
 from rlef.config import Episode as EpisodeConfig
-from rlef.config import Reward
 from rlef.episode import env
 from rlef.episode.record import Episode
 from rlef.episode.rewards import terminal
+from rlef.evaluation.conditions import CONDITIONS, problem_of, samples_of
 from rlef.judge.judge import Judging
 from rlef.problems.types import Problem
 
@@ -47,42 +49,48 @@ class Changes:
         self.cut_short += not ended and len(now.turns) < turns
 
 
+_Waiting = tuple[str, Episode, asyncio.Task[Episode]]
+
+
 async def rescored(
-    episodes: Iterable[Episode],
-    problems: Mapping[str, Problem],
+    episodes: Iterable[tuple[str, Episode]],
+    problems: Iterable[Problem],
     judge: Judging,
-    rewards: Reward,
-    *,
-    turns: int,
+    config: Config,
     changes: Changes,
-) -> AsyncIterator[Episode]:
-    """Each episode of a known problem as it is judged now, in order; ``turns`` is the limit it had."""
-    waiting: list[tuple[Episode, asyncio.Task[Episode]]] = []
+) -> AsyncIterator[tuple[str, Episode]]:
+    """Condition and episode as it is judged now, of each episode of a known problem, in order.
+
+    ``config`` is the evaluation's own: it says how many turns an episode had, and what they were paid.
+    """
+    names: tuple[str, ...] = CONDITIONS
+    known = {(name, p.id): problem_of(name, p) for p in problems for name in names}
+    waiting: deque[_Waiting] = deque()
     try:
-        for episode in episodes:
-            problem = problems.get(episode.problem_id)
+        for condition, episode in episodes:
+            problem = known.get((condition, episode.problem_id))
             if problem is None:
                 changes.missing += 1
                 continue
-            waiting.append((episode, asyncio.ensure_future(judged(episode, problem, judge, rewards, turns))))
+            turns = samples_of(condition, config)
+            task = asyncio.ensure_future(judged(episode, problem, judge, config.reward, turns))
+            waiting.append((condition, episode, task))
             if len(waiting) >= _AT_A_TIME:
-                yield await _first(waiting, turns, changes)
+                yield await _first(waiting, config, changes)
         while waiting:
-            yield await _first(waiting, turns, changes)
+            yield await _first(waiting, config, changes)
     finally:
-        for _, task in waiting:
+        for _, _, task in waiting:
             task.cancel()
-        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+        await asyncio.gather(*(task for _, _, task in waiting), return_exceptions=True)
 
 
-async def _first(
-    waiting: list[tuple[Episode, asyncio.Task[Episode]]], turns: int, changes: Changes
-) -> Episode:
-    before, task = waiting[0]
+async def _first(waiting: deque[_Waiting], config: Config, changes: Changes) -> tuple[str, Episode]:
+    condition, before, task = waiting[0]
     now = await task
-    del waiting[0]
-    changes.add(before, now, turns)
-    return now
+    waiting.popleft()
+    changes.add(before, now, samples_of(condition, config))
+    return condition, now
 
 
 async def judged(episode: Episode, problem: Problem, judge: Judging, rewards: Reward, turns: int) -> Episode:

@@ -11,9 +11,6 @@ from rlef.episode.trace import from_row, to_row
 from rlef.errors import DataError, RunError
 from rlef.runs import Appender, Run
 
-Key = tuple[str, int]
-"""Problem id and sample."""
-
 
 class Store:
     """``episodes-<label>.jsonl`` of a run: one row an episode, with its condition.
@@ -40,31 +37,31 @@ class Store:
     def add(self, condition: str, episode: Episode) -> None:
         """Write an episode down; it is on disk when this returns."""
         assert self._file is not None, "the store is open"
-        self._file.write([{"phase": self.label, "condition": condition} | to_row(episode)])
+        self._file.write({"phase": self.label, "condition": condition} | to_row(episode))
 
-    def episodes(self, condition: str) -> Iterator[Episode]:
-        """Episodes of a condition that are there, in the order in which they ended.
+    def episodes(self) -> Iterator[tuple[str, Episode]]:
+        """Condition and episode of every row, in the order in which they ended.
 
         Raises ``RunError`` for a row that is no episode.
         """
-        for number, row in enumerate(self.rows(), 1):
-            if row.get("condition") == condition:
-                try:
-                    yield from_row(row)
-                except DataError as error:
-                    raise RunError(f"{self.path}:{number}: {error}") from None
+        for number, row in enumerate(self._rows(), 1):
+            try:
+                yield str(row.get("condition")), from_row(row)
+            except DataError as error:
+                raise RunError(f"{self.path}:{number}: {error}") from None
 
-    def latest(self, condition: str) -> Iterator[Episode]:
+    def latest(self) -> Iterator[tuple[str, Episode]]:
         """As ``episodes``; of one that was played again after the judge had failed, the last alone."""
-        rows = (row for row in self.rows() if row.get("condition") == condition)
-        left = Counter((row.get("problem_id"), row.get("sample")) for row in rows)
-        for episode in self.episodes(condition):
-            left[episode.problem_id, episode.sample] -= 1
-            if not left[episode.problem_id, episode.sample]:
-                yield episode
+        left = Counter(
+            (row.get("condition"), row.get("problem_id"), row.get("sample")) for row in self._rows()
+        )
+        for condition, episode in self.episodes():
+            key = condition, episode.problem_id, episode.sample
+            left[key] -= 1
+            if not left[key]:
+                yield condition, episode
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows. Raises ``RunError`` for a line that is not JSON."""
+    def _rows(self) -> Iterator[dict[str, Any]]:
         try:
             yield from self._run.rows(self.path.name)
         except ValueError as error:

@@ -33,18 +33,22 @@ Facts = dict[str, Any]
 
 
 def evaluate_job(config: Config, run: Run, watcher: Watcher, sets: Sets, *, command: str) -> Evaluation:
-    """Measure a model on the test split. One that was measured before is read, and needs no model."""
+    """Measure a model on the test split. One that was measured before is read, and needs no model.
+
+    Raises ``RunError`` if another process is at it.
+    """
     check_trackers(config.track)
     problems = sets.test()
-    before = sorted(run.path.glob("evaluation-*.json"))
-    if before:
-        found = Evaluation.from_json(json.loads(before[0].read_text()))
-    elif gives_text(config):
-        found = asyncio.run(_by_text(config, run, problems, watcher, command, sets.facts))
-    else:
-        found = _in_process(config, run, problems, watcher, command, sets.facts)
-    sets.note(run)
-    finish(run, config, problems, found)
+    with run.alone():
+        before = sorted(run.path.glob("evaluation-*.json"))
+        if before:
+            found = Evaluation.from_json(json.loads(before[0].read_text()))
+        elif gives_text(config):
+            found = asyncio.run(_by_text(config, run, problems, watcher, command, sets.facts))
+        else:
+            found = _in_process(config, run, problems, watcher, command, sets.facts)
+        sets.note(run)
+        finish(run, config, problems, found)
     return found
 
 
@@ -70,7 +74,9 @@ async def _by_text(
     config: Config, run: Run, problems: ProblemSet, watcher: Watcher, command: str, more: Facts
 ) -> Evaluation:
     async with open_text_model(config) as (model, facts), await Sandbox.open(config.sandbox) as sandbox:
-        label = Path(str(facts["model"])).name
+        # The name that the server gave, so that a resumed run asks no other model.
+        config = config.model_copy(update={"model": config.model.model_copy(update={"path": facts["model"]})})
+        label = Path(config.model.path).name
         jail = {"rung": sandbox.rung.value, "slots": sandbox.slots}
         describe(run, config, command, {**facts, **more, "sandbox": jail})
         with _journal(run, model) as journal, tracked(watcher, run, config, first=0) as told:
@@ -95,16 +101,15 @@ async def open_text_model(config: Config) -> AsyncIterator[tuple[ChatModel, dict
     from rlef.policy.endpoint import Endpoint
 
     async with Endpoint(config.model.path, config.endpoint) as endpoint:
-        await endpoint.check()
+        await endpoint.check(config.episode.response_tokens)
         yield endpoint, {"model": endpoint.model, "endpoint": config.endpoint.url}
 
 
 @contextmanager
 def _journal(run: Run, model: ChatModel) -> Iterator[Journal]:
     """The run's journal; what its replies cost is written when it closes, also after a Ctrl-C."""
-    journal = Journal(run.path / REPLIES, model)
-    try:
-        yield journal
-    finally:
-        journal.close()
-        run.write_json(USAGE, asdict(journal.spent))
+    with Journal(run.path / REPLIES, model) as journal:
+        try:
+            yield journal
+        finally:
+            run.write_json(USAGE, asdict(journal.spent))

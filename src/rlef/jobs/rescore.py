@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from rlef.config import Config
 from rlef.errors import RunError
-from rlef.evaluation.conditions import CONDITIONS, problem_of, samples_of
+from rlef.evaluation.conditions import CONDITIONS, samples_of
 from rlef.evaluation.outcome import Outcome
 from rlef.evaluation.rescore import Changes, rescored
 from rlef.evaluation.score import score
@@ -64,27 +65,23 @@ async def _judged(
         judge = Judge(sandbox, order="kill_rate")
         for label in labels:
             watcher.stage(f"judging the episodes of {label} once more")
+            outcomes: defaultdict[str, list[Outcome]] = defaultdict(list)
+            recorded = Store(source, label).latest()
             with Store(target, label) as store:
-                for condition in CONDITIONS:
-                    episodes = Store(source, label).latest(condition)
-                    known = {p.id: problem_of(condition, p) for p in problems}
-                    turns = samples_of(condition, config)
-                    outcomes = []
-                    async for episode in rescored(
-                        episodes, known, judge, config.reward, turns=turns, changes=changes
-                    ):
-                        store.add(condition, episode)
-                        outcomes.append(Outcome.of(episode))
-                    if outcomes:
-                        found += score(
-                            outcomes,
-                            model=label,
-                            condition=condition,
-                            dataset=problems.name,
-                            split=problems.split,
-                            turns=turns,
-                            budgets=((1, config.evaluation.turns),),
-                        )
+                async for condition, episode in rescored(recorded, problems, judge, config, changes):
+                    store.add(condition, episode)
+                    outcomes[condition].append(Outcome.of(episode))
+            for condition in CONDITIONS:
+                if outcomes[condition]:
+                    found += score(
+                        outcomes[condition],
+                        model=label,
+                        condition=condition,
+                        dataset=problems.name,
+                        split=problems.split,
+                        turns=samples_of(condition, config),
+                        budgets=((1, config.evaluation.turns),),
+                    )
     return found
 
 

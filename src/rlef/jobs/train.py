@@ -25,18 +25,21 @@ HELD_OUT = "held out"
 
 
 def train_job(config: Config, run: Run, watcher: Watcher, *, command: str, sets: Sets | None = None) -> bool:
-    """Train and measure. Returns False if ``watcher.stop`` ended it early; resume goes on."""
+    """Train and measure. Returns False if ``watcher.stop`` ended it early; resume goes on.
+
+    Raises ``RunError`` if another process is at it.
+    """
     check_trackers(config.track)
     sets = sets or Sets(config, watcher.stage)
     train_set, test_set, valid_set = sets.train(), sets.test(), sets.valid()
-    with open_bench(config) as bench:
+    with run.alone(), open_bench(config) as bench:
         describe(run, config, command, bench.facts | sets.facts)
         sets.note(run)
         with tracked(watcher, run, config, first=latest_step(run)) as told:
             found = _trained(config, run, bench, told, (train_set, test_set, valid_set))
-    if found is None:
-        return False
-    finish(run, config, test_set, found)
+        if found is None:
+            return False
+        finish(run, config, test_set, found)
     return True
 
 

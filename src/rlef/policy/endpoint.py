@@ -1,16 +1,20 @@
 """A model behind an OpenAI-compatible server: vLLM, llama.cpp, or any other.
 
-The `openai` client carries the requests: it retries what may pass (connections that break, 408,
-409, 429, 5xx) with growing pauses, and waits as long as the server asks for.
+The `openai` client carries the requests. What may pass (broken connections, silence, 408, 409, 429,
+5xx, an answer that is none) is asked again here, with growing pauses or the one that the server asks for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
+import random
+from collections.abc import Callable, Mapping
+from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from rlef.config import Endpoint as Settings
 from rlef.errors import ConfigError, EndpointError, ModelError, RlefError
@@ -19,10 +23,34 @@ from rlef.policy.chat import ChatRequest, ContextFullError, Reply
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
+T = TypeVar("T")
 KEY = "OPENAI_API_KEY"
+PAUSES = (0.5, 60.0)
+"""Seconds before the second try, doubled for each one after it, and the longest."""
+_CHECK_RETRIES, _CHECK_S = 2, 30.0
+"""The list of models is asked for while somebody waits to see whether it works."""
 _NEWER = "max_completion_tokens"
 _SHOWN = 300
 """Characters of a server's own words in an error line."""
+_TOO_LONG = (
+    "context length",
+    "context size",
+    "context window",
+    "context_length",
+    "exceed_context",
+    "model_len",
+    "prompt is too long",
+    "input is too long",
+    "input token count",
+    "`inputs` tokens",
+)
+"""How OpenAI, vLLM, llama.cpp, SGLang, TGI, Gemini and Anthropic say that a conversation does not fit."""
+_FILTERED = ("content_filter", "invalid_prompt")
+"""Codes of a request that a provider's filter of contents refuses."""
+
+
+class _UnreadableError(Exception):
+    """An answer that is not what was asked for, although its status says so."""
 
 
 class Endpoint:
@@ -44,10 +72,7 @@ class Endpoint:
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._limit_name = "max_tokens"
         self._client: AsyncOpenAI = AsyncOpenAI(
-            base_url=settings.url,
-            api_key=os.environ.get(KEY) or "none",
-            max_retries=settings.retries,
-            timeout=settings.timeout_s,
+            base_url=settings.url, api_key=os.environ.get(KEY) or "none", max_retries=0, timeout=None
         )
 
     @property
@@ -63,39 +88,55 @@ class Endpoint:
     ) -> None:
         await self._client.close()
 
-    async def check(self) -> None:
+    async def check(self, response_tokens: int = 0) -> None:
         """Ask what models there are, so that a wrong URL, key or name shows before anything is made.
 
-        A server that keeps no list is believed. Raises ``ModelError`` for a name it does not have.
+        A server that keeps no list is believed. Raises ``ModelError`` for a name it does not have, and
+        ``ConfigError`` if ``response_tokens`` alone fill the context that the server tells of.
         """
-        from openai import NotFoundError, OpenAIError
+        from openai import APIStatusError
 
         try:
-            names = [str(model.id) async for model in self._client.models.list()]
-        except NotFoundError:
-            names = []
-        except OpenAIError as error:
+            limits = await self._tried(
+                None, _models, retries=min(self.settings.retries, _CHECK_RETRIES), patience_s=_CHECK_S
+            )
+        except APIStatusError as error:
+            if error.status_code not in (403, 404, 405, 501):  # 403: a key that may chat and may not list
+                self._explain(error)
+            limits = {}
+        except Exception as error:
             self._explain(error)
-        except (TypeError, ValueError):  # a list in a form of its own
-            names = []
         if not self.model:
-            if len(names) != 1:
-                raise ModelError(f"which model? give --model; {self.settings.url} has {_listed(names)}")
-            self.model = names[0]
-        elif names and self.model not in names:
-            raise ModelError(f"no model {self.model!r} at {self.settings.url}; it has {_listed(names)}")
+            if len(limits) != 1:
+                raise ModelError(f"which model? give --model; {self.settings.url} has {_listed(limits)}")
+            (self.model,) = limits
+        elif limits and self.model not in limits:
+            raise ModelError(f"no model {self.model!r} at {self.settings.url}; it has {_listed(limits)}")
+        context = limits.get(self.model, 0)
+        if 0 < context <= response_tokens:
+            raise ConfigError(
+                f"episode.response_tokens={response_tokens} leaves no room for a prompt: "
+                f"{self.model} has a context of {context} tokens"
+            )
 
     async def reply(self, request: ChatRequest) -> Reply:
-        """The next message; see ``policy.chat.ChatModel`` for what it raises."""
-        from openai import OpenAIError
+        """The next message; see ``policy.chat.ChatModel`` for what it raises.
+
+        A request that a provider's filter refuses gets an empty reply: the model's answer is none.
+        """
+        from openai import APIStatusError
 
         async with self._slots:
             try:
-                return _reply(await self._either(request))
-            except OpenAIError as error:
+                return await self._either(request)
+            except APIStatusError as error:
+                if error.status_code == 400 and error.code in _FILTERED:
+                    return Reply(text="", finish="stop")
+                self._explain(error)
+            except Exception as error:
                 self._explain(error)
 
-    async def _either(self, request: ChatRequest) -> Any:
+    async def _either(self, request: ChatRequest) -> Reply:
         """Ask with the limit under the name that the server takes; OpenAI's newer models have another."""
         from openai import BadRequestError
 
@@ -103,75 +144,164 @@ class Endpoint:
         try:
             return await self._create(request, name)
         except BadRequestError as error:
-            if name == _NEWER or _NEWER not in error.message:
+            if name == _NEWER or _NEWER not in error.message or _is_too_long(error):
                 raise
         self._limit_name = _NEWER
         return await self._create(request, _NEWER)
 
-    async def _create(self, request: ChatRequest, limit_name: str) -> Any:
-        return await self._client.chat.completions.create(
-            model=self.model,
-            messages=[{"role": m.role, "content": m.content} for m in request.messages],  # type: ignore[misc]
-            temperature=request.temperature,
-            top_p=request.top_p,
-            seed=request.seed,
-            extra_body={limit_name: request.max_tokens},
+    async def _create(self, request: ChatRequest, limit_name: str) -> Reply:
+        body = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed,
+            limit_name: request.max_tokens,
+        } | self.settings.body
+        body = {name: value for name, value in body.items() if value is not None}
+        return await self._tried(
+            body, _reply, retries=self.settings.retries, patience_s=self.settings.timeout_s
         )
 
+    async def _tried(
+        self, body: Mapping[str, Any] | None, read: Callable[[Any], T], *, retries: int, patience_s: float
+    ) -> T:
+        """A chat completion for ``body``, or the list of models; asked again while that may help."""
+        from openai import OpenAIError
+
+        for tried in count():
+            try:
+                async with asyncio.timeout(patience_s):  # over the whole answer: one may come byte by byte
+                    return read(_parsed(await self._sent(body)))
+            except (OpenAIError, TimeoutError, _UnreadableError) as error:
+                if tried >= retries or not _may_pass(error):
+                    raise
+                pause_s = _pause(error, tried, longest=self.settings.timeout_s)
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the loop has no end of its own")
+
+    async def _sent(self, body: Mapping[str, Any] | None) -> str:
+        if body is None:
+            return await self._client.get("/models", cast_to=str)
+        return await self._client.post("/chat/completions", cast_to=str, body=body)
+
     def _explain(self, error: Exception) -> NoReturn:
-        """Say in one line what went wrong and what to do."""
-        from openai import APIConnectionError, APIStatusError, AuthenticationError, PermissionDeniedError
+        """Say in one line what went wrong and what to do; what is nobody's mistake but ours is raised."""
+        from openai import APIConnectionError, APIStatusError
 
         url = self.settings.url
-        if isinstance(error, AuthenticationError | PermissionDeniedError):
-            raise ConfigError(f"{url} refuses the key: set {KEY} to one that it takes") from None
+        if isinstance(error, APIStatusError):
+            raise _of_status(error, url) from None
+        if isinstance(error, TimeoutError):
+            raise EndpointError(f"{url} is silent; endpoint.timeout_s says how long is waited") from None
         if isinstance(error, APIConnectionError):
             cause = error.__cause__ or error
             raise EndpointError(f"can't reach {url} ({_words(cause)}); is the server running?") from None
-        if isinstance(error, APIStatusError):
-            raise _of_status(error, url) from None
-        raise EndpointError(f"{url} gave an answer that can't be read: {_words(error)}") from None
+        if isinstance(error, _UnreadableError):
+            raise EndpointError(
+                f"{url} gave no chat completion but {_words(error)}; is it an OpenAI-compatible endpoint?"
+            ) from None
+        raise error
+
+
+def _may_pass(error: Exception) -> bool:
+    """True if the same request may have better luck."""
+    from openai import APIStatusError
+
+    if isinstance(error, APIStatusError):
+        lasting = error.code == "insufficient_quota"
+        return not lasting and (error.status_code in (408, 409, 425, 429) or error.status_code >= 500)
+    return True
+
+
+def _pause(error: Exception, tried: int, longest: float) -> float:
+    """Seconds to wait: what the server asked for, up to ``longest``, or ever longer."""
+    from openai import APIStatusError
+
+    if isinstance(error, APIStatusError):
+        try:
+            asked = float(error.response.headers.get("retry-after", ""))
+        except ValueError:  # there is none, or it is a date
+            asked = math.nan
+        if math.isfinite(asked) and asked > 0:
+            return min(asked, longest)
+    return min(PAUSES[0] * 2.0**tried, PAUSES[1]) * random.uniform(0.75, 1)
 
 
 def _of_status(error: APIStatusError, url: str) -> Exception:
-    text = _words(error).removeprefix(f"Error code: {error.status_code} - ")
-    if error.status_code in (400, 413, 422) and _is_context(error, text):
+    status = error.status_code
+    text = _words(error).removeprefix(f"Error code: {status} - ")
+    if _is_too_long(error):
         return ContextFullError(text)
-    kind: type[RlefError] = ConfigError if error.status_code < 429 else EndpointError
-    return kind(f"{url} answered {error.status_code}: {text}")
+    if status in (401, 403):
+        return ConfigError(f"{url} refuses the key ({text}): set {KEY} to one that it takes")
+    kind: type[RlefError] = ConfigError if status < 429 else EndpointError
+    hint = "; should the URL end in /v1?" if status in (404, 405) and "/v1" not in url else ""
+    return kind(f"{url} answered {status}: {text}{hint}")
 
 
-def _is_context(error: APIStatusError, text: str) -> bool:
-    """True for "too long for me" in the words of OpenAI, vLLM and llama.cpp."""
+def _is_too_long(error: APIStatusError) -> bool:
+    """True if the conversation does not fit into the model's context."""
+    if error.status_code not in (400, 413, 422):
+        return False
     if error.code in ("context_length_exceeded", "exceed_context_size_error"):
         return True
-    signs = ("context length", "context size", "context_length", "exceed_context", "model_len")
-    return any(sign in text.lower() for sign in signs)
+    text = str(error).lower()
+    return any(sign in text for sign in _TOO_LONG)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _UnreadableError(repr(text[:_SHOWN]) if text else "an empty page") from None
+
+
+def _models(found: Any) -> dict[str, int]:
+    """Names of a server's models and their context in tokens, 0 where it does not say (vLLM does)."""
+    rows = found.get("data") if isinstance(found, dict) else None
+    return {
+        str(row["id"]): _count(row.get("max_model_len"))
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict) and "id" in row
+    }
 
 
 def _reply(found: Any) -> Reply:
-    choices = getattr(found, "choices", None)
-    if not choices:
-        raise EndpointError("the server answered without a choice; is it an OpenAI-compatible chat endpoint?")
-    text = choices[0].message.content or ""
-    usage = found.usage
-    return Reply(
-        # Halves of surrogate pairs can be said in JSON and can't be sent back.
-        text=text.encode("utf-8", "replace").decode("utf-8"),
-        finish="length" if choices[0].finish_reason == "length" else "stop",
-        read=_count(usage and usage.prompt_tokens),
-        wrote=_count(usage and usage.completion_tokens),
-    )
+    match found:
+        case {"choices": [{"message": {"content": None | str() | list() as content}} as choice, *_]}:
+            usage = found.get("usage")
+            usage = usage if isinstance(usage, dict) else {}
+            return Reply(
+                # Halves of surrogate pairs can be said in JSON and can't be sent back.
+                text=_text(content).encode("utf-8", "replace").decode("utf-8"),
+                finish="length" if choice.get("finish_reason") == "length" else "stop",
+                read=_count(usage.get("prompt_tokens")),
+                wrote=_count(usage.get("completion_tokens")),
+            )
+    raise _UnreadableError(json.dumps(found)[:_SHOWN])
+
+
+def _text(content: str | list[Any] | None) -> str:
+    """What was said, without what was thought: a list holds both in parts, ``None`` is nothing."""
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(str(part.get("text", "")) for part in parts)
+    return content or ""
 
 
 def _count(number: object) -> int:
-    return int(number) if isinstance(number, int | float) and math.isfinite(number) and number > 0 else 0
+    return int(number) if isinstance(number, int | float) and 0 < number < 2**53 else 0
 
 
 def _words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+    """The error in one line of bounded length, without the key, which some servers repeat."""
+    text = " ".join(str(error).split())
+    key = os.environ.get(KEY, "")
+    return (text.replace(key, "…") if len(key) > 7 else text)[:_SHOWN] or type(error).__name__
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Mapping[str, int]) -> str:
+    shown = list(names)[:8]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more or "no list of models"
+    return ", ".join(shown) + more or "no list of models"

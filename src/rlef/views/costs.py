@@ -67,9 +67,25 @@ def asked(spent: Json) -> str:
         return ""
     requests, read, wrote = (f"{spent[name]:,}" for name in names)
     return (
-        f"Asked for: {requests} requests, {read} tokens read, {wrote} written. Equal requests (the first "
-        "turns of several conditions, those of a resumed run) are asked once and counted here once."
+        f"Asked for: {requests} requests, {read} tokens read, {wrote} written{_took(spent)}. "
+        "Equal requests (the first turns of several conditions, those of a resumed run) are asked once "
+        "and counted here once."
+        f"{_too_long(spent)}"
     )
+
+
+def _took(spent: Json) -> str:
+    seconds = spent.get("seconds")
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        return ""
+    return f", in {seconds:,.0f} s ({spent['wrote'] / seconds:,.1f} tokens a second)"
+
+
+def _too_long(spent: Json) -> str:
+    number = spent.get("too_long")
+    if not isinstance(number, int) or number < 1:
+        return ""
+    return f" The model's context was too short for {number:,} of them; their episodes ended there, unsolved."
 
 
 def _cpu_s(turn: Json) -> float:
