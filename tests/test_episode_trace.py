@@ -56,7 +56,7 @@ def episodes(draw):
         )
         turn.code, turn.invalid = draw(st.none() | text), draw(st.sampled_from(["", "no_code"]))
         turn.public, turn.hidden = draw(reports(PublicReport)), draw(reports(HiddenReport))
-        turn.feedback, turn.reward = draw(text), draw(st.floats(-1, 1))
+        turn.feedback, turn.feedback_read, turn.reward = draw(text), draw(text), draw(st.floats(-1, 1))
     if draw(st.booleans()):
         episode.append_observation(draw(tokens))
     return episode

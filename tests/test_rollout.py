@@ -247,6 +247,16 @@ def test_an_episode_that_would_not_fit_the_context_ends_as_a_failure():
         roll(many(1), engine, prompt_tokens=20, response_tokens=60, max_context=79)
 
 
+def test_of_feedback_that_was_cut_what_was_read_is_kept():
+    texts = [answer("one"), answer("double")]
+    (whole,) = roll(many(1), ScriptedEngine({0: texts}))
+    (cut,) = roll(many(1), ScriptedEngine({0: texts}), feedback_tokens=24)
+    assert whole.turns[0].feedback_read == "" and cut.turns[0].feedback == whole.turns[0].feedback
+    between = cut.ids_T[cut.turns[0].end : cut.turns[1].start]
+    assert cut.turns[0].feedback_read == bytes(id for id in between if id < 256).decode()
+    assert cut.turns[0].feedback_read.endswith("[...]")
+
+
 def test_random_feedback_comes_from_the_foreign_problem():
     other = toy((7,), id="other", solutions=(Solution(code="one", verdict="wrong_answer"),))
     texts = {0: [answer("crash"), answer("double")]}

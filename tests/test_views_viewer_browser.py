@@ -135,6 +135,9 @@ ADDRESSES = (
     "condition=hidden_feedback&outcome=solved",
     "q=INDEXerror",
     "q=no+such+thing",
+    "q=public+tests",  # words of the page
+    "q=toy/train/fixed",
+    "reward=1&constructor=x&outcome=",
     "sort=-reward",
     "sort=turns",
     "sort=problem&outcome=unsolved",
@@ -376,7 +379,21 @@ def test_every_text_has_the_contrast_that_wcag_asks_for(theme):
                 ground,
                 contrast(found[ink], found[ground]),
             )
-    for ground in ("add", "del", "p1", "p2", "p3", "up1", "up2", "up3", "down1", "down2", "down3"):
+    for ground in (
+        "add",
+        "del",
+        "add-mark",
+        "del-mark",
+        "p1",
+        "p2",
+        "p3",
+        "up1",
+        "up2",
+        "up3",
+        "down1",
+        "down2",
+        "down3",
+    ):
         assert contrast(found["ink"], found[ground]) >= 4.5, ground
     assert contrast(found["p4-ink"], found["p4"]) >= 4.5
     assert contrast(found["inside"], found["accepted"]) >= 4.5

@@ -3,16 +3,20 @@
 import itertools
 import json
 import os
+from urllib.parse import urlencode
 
 import pytest
 
 from evaluation_fakes import fenced
 from rlef.episode.record import Turn
+from rlef.errors import ConfigError
 from rlef.evaluation.outcome import flow as flow_of_turns
 from rlef.runs import TRACES, Run
-from rlef.views.viewer import facts, index
+from rlef.views.viewer import facts, index, page
 from rlef.views.viewer.index import Index
+from rlef.views.viewer.page import Pages
 from rlef.views.viewer.query import PAGE, SORTS, Query, search
+from test_views_report import Page
 from viewer_fakes import DAMAGED, attacked, huge, measured, rows, whole, write
 from views_fakes import episodes, turn
 from views_fakes import test_report as report_of
@@ -209,12 +213,62 @@ def test_a_line_too_long_to_read_is_passed_over_and_listed(tmp_path, monkeypatch
     assert [entry.facts.outcome for entry in entries] == ["solved", "damaged", "solved"]
 
 
+ODD = ("../'a\"b\nc", "a\r\nb", "\u202eevil", "\ud800x", "a&b=c#d", "%2e%2e/x", "{{7*7}}", "x" * 5000)
+
+
+def test_what_a_form_sends_back_finds_the_episodes_that_its_page_showed(tmp_path):
+    run = write(tmp_path, TRACES, [rows()[0] | {"problem_id": odd, "family": odd} for odd in ODD])
+    pages = Pages(read(run))
+    for entry in pages.index.snapshot().entries:
+        tags = Page(pages.episode(Query(episode=entry.key))).tags
+        (link,) = [attrs["href"] for tag, attrs in tags if "problem=" in attrs.get("href", "")]
+        query = Query.parse(link.partition("?")[2])
+        assert [one.key for one in pages.find(query).entries(1)] == [entry.key], entry.facts.problem_id
+        fields = Page(pages.list(query)).tags
+        (sent,) = [attrs["value"] for tag, attrs in fields if attrs.get("name") == "problem"]
+        form = urlencode({"problem": sent.replace("\n", "\r\n")}, errors="surrogatepass")
+        assert [one.key for one in pages.find(Query.parse(form)).entries(1)] == [entry.key]
+        families = {attrs["value"] for tag, attrs in fields if tag == "option"}
+        assert set(pages.find(query).snapshot.facets["family"].names) & families
+
+
+def test_a_line_too_long_to_read_is_called_that(tmp_path, monkeypatch):
+    for module in (index, page):
+        monkeypatch.setattr(module, "LONGEST_LINE", 100_000)
+    html = Pages(read(write(tmp_path, TRACES, huge()))).episode(Query(episode="traces.0"))
+    assert "longer than the 100,000 bytes" in html and "no JSON" not in html
+    assert "huge/line" in html or "problem_id" in html  # how it begins
+
+
+@pytest.mark.parametrize(
+    "address", ["outcom=solved", "sort=up", "from=x", "to=", "page=first", "token=1", "outcome=solved&x=1"]
+)
+def test_a_filter_of_the_command_line_that_means_nothing_is_one_clear_line(address):
+    with pytest.raises(ConfigError, match="filter"):
+        Query.strict(address)
+
+
+def test_a_filter_of_the_command_line_is_what_the_address_is():
+    address = "q=a+b&outcome=solved&verdict=time_limit&verdict=invalid&from=1&to=2&sort=-reward&e=traces.1"
+    assert Query.strict(address) == Query.parse(address)
+
+
 def test_beyond_its_memory_the_search_reads_the_files(run, monkeypatch):
     expected = keys(read(run), "q=indexerror")
-    monkeypatch.setattr(index, "SAID_CHARS", 10)
+    prompted = keys(read(run), "q=sort+the+words")
+    monkeypatch.setattr(index, "TEXT_BYTES", 10)
     found = read(run)
-    assert not any(entry.facts.said for entry in found.snapshot().entries)
+    assert not any(entry.facts.said or entry.facts.prompt for entry in found.snapshot().entries)
     assert keys(found, "q=indexerror") == expected != []
+    assert keys(found, "q=sort+the+words") == prompted != []
+
+
+def test_prompts_count_once_for_all_episodes_of_a_problem(tmp_path, monkeypatch):
+    one = rows()[0] | {"prompt": "long " * 20_000}
+    other = rows()[0] | {"prompt": "other " * 20_000}
+    monkeypatch.setattr(index, "TEXT_BYTES", 150_000)
+    run = write(tmp_path, TRACES, [one, one, one, other])
+    assert [bool(entry.facts.prompt) for entry in read(run).snapshot().entries] == [True, True, True, False]
 
 
 def test_links_and_pipes_are_not_followed(tmp_path):

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import webbrowser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from rlef.cli import run as cli
 from rlef.cli import viewing
 from rlef.errors import ConfigError, RunError
 from rlef.runs import TRACES, Run
-from rlef.views.viewer import server
+from rlef.views.viewer import index, server
 from rlef.views.viewer.query import Query
 from rlef.views.viewer.server import Viewer, is_loopback
 from rlef.views.viewer.static import write_static
@@ -227,6 +228,38 @@ def test_an_episode_is_told_in_the_order_in_which_it_happened(viewer):
         assert figure in text
 
 
+def test_feedback_that_was_cut_is_shown_as_it_was_read_and_whole_below_it(tmp_path):
+    row = rows()[1]
+    row["turns"][0] |= {"feedback": "want: apple pear fig", "feedback_read": "<user>want: ap[...]<end>"}
+    with serving(write(tmp_path, TRACES, [row]).path) as viewer:
+        text = Page(ask(viewer, "/episode?e=traces.0")[2].decode()).text
+    feedback = text.partition("Feedback, as the model read it")[2]
+    read, whole = feedback.index("<user>want: ap[...]<end>"), feedback.index("want: apple pear fig")
+    assert read < feedback.index("the whole message, 20 characters") < whole
+
+
+def test_what_stands_before_every_prompt_is_shown_before_it(tmp_path):
+    run = write(tmp_path, TRACES, rows()[:1])
+    shots = [{"user": "<b>show", "assistant": "shown"}]
+    run.write("config.yaml", json.dumps({"model": {"system": "be brief", "demonstrations": shots}}))
+    with serving(run.path) as viewer:
+        text = Page(ask(viewer, "/episode?e=traces.0")[2].decode()).text
+    places = [text.index(words) for words in ("be brief", "<b>show", "shown", "Opening prompt")]
+    assert places == sorted(places)
+
+
+def test_a_row_too_long_to_be_held_is_sent_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "LONGEST_LINE", 100_000)
+    run = write(tmp_path, TRACES, huge())
+    lines = (run.path / TRACES).read_bytes().splitlines(keepends=True)
+    with serving(run.path) as viewer:
+        for number, line in enumerate(lines):
+            status, headers, body = ask(viewer, f"/raw?e=traces.{number}")
+            assert status == 200 and body == line and headers["Content-Type"].startswith("text/plain")
+        (run.path / TRACES).unlink()
+        assert ask(viewer, "/raw?e=traces.0")[0] in (404, 500)
+
+
 def test_hidden_tests_that_spoke_are_not_said_to_have_been_hidden(viewer):
     hits = viewer.pages.find(Query.parse("condition=hidden_feedback&problem=toy/train/fixed"))
     text = ask(viewer, f"/episode?e={hits.entries(1)[0].key}")[2].decode()
@@ -267,7 +300,7 @@ KNOWN_TAGS = set(
         r"\w+",
         "html head meta title link script body a header p span button kbd div aside form input label select "
         "option ol li abbr nav main article h1 h2 h3 dl dt dd table thead tbody tr th td svg rect path "
-        "section details summary pre em b dialog",
+        "section details summary pre em b dialog mark",
     )
 )
 
@@ -341,16 +374,20 @@ def test_the_command_serves_until_a_signal_and_ends_cleanly(tmp_path, number, co
 
 
 def test_a_browser_is_opened_through_a_file_that_nobody_else_can_read(monkeypatch, capsys):
-    seen = []
+    seen, opened = [], threading.Event()
 
     def open_it(uri):
         path = Path(urlsplit(uri).path)
         seen.append((path, path.stat().st_mode & 0o777, path.read_text()))
+        opened.set()
         return False
 
     monkeypatch.setattr(webbrowser, "open", open_it)
+    before = threading.active_count()
     with viewing._opened("http://127.0.0.1:1/?token=secret&q=<b>"):
-        pass
+        assert opened.wait(20)  # a browser of the terminal would come back only when it is closed
+        while threading.active_count() > before:
+            time.sleep(0.01)
     ((path, mode, text),) = seen
     assert mode == 0o600 and not path.exists() and "secret" not in str(path)
     assert 'url=http://127.0.0.1:1/?token=secret&amp;q=&lt;b&gt;"' in text
@@ -371,6 +408,8 @@ def test_one_file_holds_what_was_asked_for_and_nothing_from_elsewhere(tmp_path, 
     assert all(link.startswith(("#", "data:")) for link in links)
     targets = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
     assert {link[1:] for link in links if link.startswith("#e-")} <= targets
+    assert cli(["view", str(run.path), "--static", str(out), "--filter", "outcom=solved"]) == 2
+    assert "there is no filter 'outcom'" in capsys.readouterr().err
     assert cli(["view", str(run.path), "--static", str(out), "--filter", "outcome=nonsense"]) == 2
     assert "no episodes that fit" in capsys.readouterr().err
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from rlef.errors import RunError
 from rlef.runs import Run, write_whole
 
 RunPath = Annotated[Path, typer.Argument(help="A run directory.")]
@@ -44,6 +45,8 @@ def report(
     """Write report.html of a run again, also of one that has not finished; or compare several runs."""
     from rlef.views.report import REPORT, render
 
+    if out is not None and out.is_dir():
+        raise RunError(f"{out} is a folder; name a file: --out {out / REPORT}")
     if len(runs) > 1 or (not (runs[0] / "config.yaml").is_file() and any(runs[0].glob("*/config.yaml"))):
         return _side_by_side(runs, out, model)
     run = Run.open(runs[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -52,7 +53,7 @@ def view(
     from rlef.views.viewer.query import Query
 
     chosen = Run.open(run if run is not None else _newest())
-    query = Query.parse(filters.removeprefix("?"))
+    query = Query.strict(filters.removeprefix("?"))
     if static is not None:
         from rlef.views.viewer.static import write_static
 
@@ -108,9 +109,14 @@ def _opened(address: str) -> Iterator[None]:
         return
     import webbrowser
 
+    # On its own thread: a browser of the terminal would keep us from answering it.
     with tempfile.NamedTemporaryFile("w", prefix="rlef-view-", suffix=".html") as file:  # mode 0600
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(address)}">')
         file.flush()
-        if not webbrowser.open(Path(file.name).as_uri()):
-            typer.echo("there is no browser to open; copy the address into one", err=True)
+
+        def open_it() -> None:
+            if not webbrowser.open(Path(file.name).as_uri()):
+                typer.echo("there is no browser to open; copy the address into one", err=True)
+
+        threading.Thread(target=open_it, name="rlef-view-browser", daemon=True).start()
         yield

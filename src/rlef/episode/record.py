@@ -49,6 +49,9 @@ class Turn:
     feedback: str = ""
     """The user message that followed, before the codec cuts it to ``feedback_tokens`` (the
     ids show what was read); empty on the last turn."""
+    feedback_read: str = ""
+    """Where the message is as long as may be read: what was read of it, decoded from the ids, with the
+    marks of the chat template around it. Empty where ``feedback`` was read whole."""
     reward: float = 0.0
     """Environment reward of the turn, before any KL term."""
     usage: Usage | None = None

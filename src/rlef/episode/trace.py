@@ -53,6 +53,8 @@ def _turn_row(episode: Episode, turn: Turn) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(turn, name) for name in _TURN}
     row["offsets"] = list(turn.offsets)
     row["logprobs"] = episode.logprobs_T[turn.start : turn.end]
+    if turn.feedback_read:
+        row["feedback_read"] = turn.feedback_read
     if turn.usage:
         row["usage"] = asdict(turn.usage)
     row["public"] = _report_row(turn.public)
@@ -63,6 +65,7 @@ def _turn_row(episode: Episode, turn: Turn) -> dict[str, Any]:
 def _turn(row: Mapping[str, Any]) -> Turn:
     return Turn(
         usage=Usage(**row["usage"]) if row.get("usage") else None,
+        feedback_read=row.get("feedback_read", ""),
         offsets=tuple(row["offsets"]),
         public=_report(PublicReport, row["public"]),
         hidden=_report(HiddenReport, row["hidden"]),

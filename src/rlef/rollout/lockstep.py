@@ -194,6 +194,8 @@ class _Loop:
             env.context_full(conversation.episode, self.rewards)
             return conversation
         turn.feedback = moved.observation
+        if len(ids) >= self.config.feedback_tokens:  # cut, or nearly: the text of the ids is the truth
+            turn.feedback_read = self.codec.decode(ids)[0]
         self._ask(conversation, ids)
         return None
 

@@ -254,7 +254,7 @@ def _trouble(found: Mapping[str, Json]) -> Panel | None:
     return Panel(
         title=title,
         caption=f"share of the turns. Without valid code: {told}" if told else "share of the turns",
-        svg=line_chart(title, lines, unit=True, x_label="turn", colours=range(len(lines))),
+        svg=line_chart(title, lines, unit=True, x_label="turn", colours=[n % 6 for n in range(len(lines))]),
         legend=tuple((line.name, f"s{index % 6}") for index, line in enumerate(lines)),
         **series_table("turn", lines),
     )

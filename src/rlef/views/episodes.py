@@ -5,7 +5,6 @@ Traces may be large, so they are read once, row by row, and only candidates are 
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,12 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rlef.runs import TRACES, Run
-from rlef.views.text import clipped, figure
+from rlef.views.diff import compared
+from rlef.views.text import figure
 
 Json = Mapping[str, Any]
 SHOWN = 6
-DIFF_LINES = 400
-"""Programs with more lines are shown without a comparison, which takes quadratic time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +35,7 @@ class TurnView:
     """Hidden verdict; empty where the hidden tests did not run."""
     hidden_detail: str
     feedback: str
+    """As it was read: what was cut of it is not here."""
     figures: tuple[tuple[str, str], ...]
 
 
@@ -241,11 +240,11 @@ def _turn(turns: list[Json], index: int) -> TurnView:
         verdict="invalid" if turn.get("invalid") else verdict(turn.get("public")) or "invalid",
         invalid=str(turn.get("invalid", "")),
         text=str(turn.get("text", "")),
-        lines=tuple(_compared(before, turn["code"])) if turn.get("code") else (),
+        lines=tuple(compared(before, turn["code"])) if turn.get("code") else (),
         tests=tuple(_test(test) for test in turn["public"]["tests"]) if turn.get("public") else (),
         hidden=verdict(hidden),
         hidden_detail=f"{passes(hidden)} of {hidden['total']} passed;" if hidden else "",
-        feedback=str(turn.get("feedback", "")),
+        feedback=str(turn.get("feedback_read") or turn.get("feedback", "")),
         figures=tuple((name, figure(value, "+.2f")) for name, value in figures if value is not None),
     )
 
@@ -253,16 +252,3 @@ def _turn(turns: list[Json], index: int) -> TurnView:
 def _test(test: Json) -> Json:
     names = ("verdict", "input", "expected", "got", "error", "checker_message")
     return {name: str(test.get(name, "")) for name in names}
-
-
-def _compared(before: str | None, code: str) -> Iterator[tuple[str, str]]:
-    new = clipped(code).rstrip("\n").split("\n")
-    old = clipped(before).rstrip("\n").split("\n") if before is not None else new
-    if max(len(old), len(new)) > DIFF_LINES:
-        old = new
-    for kind, i, j, k, m in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
-        if kind == "equal":
-            yield from (("same", line) for line in new[k:m])
-        else:
-            yield from (("del", line) for line in old[i:j])
-            yield from (("add", line) for line in new[k:m])

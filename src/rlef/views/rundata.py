@@ -44,9 +44,7 @@ class RunData:
 def read_run(run: Run) -> RunData:
     """Read everything but the traces, which may be large and are streamed."""
     data = RunData(name=run.path.resolve().name, path=str(run.path))
-    config = run.path / "config.yaml"
-    data.config = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
-    data.settings = _settings(data)
+    data.config, data.settings = settings_of(run, data.notes)
     data.provenance = _read(run, "provenance.json", dict, data.notes)
     data.results = [row for row in _read(run, "results.json", list, data.notes) if isinstance(row, dict)]
     data.ceiling = _read(run, "results_ceiling.json", dict, data.notes)
@@ -58,13 +56,27 @@ def read_run(run: Run) -> RunData:
     return data
 
 
-def _settings(data: RunData) -> Json:
+def settings_of(run: Run, notes: list[str]) -> tuple[str, Json]:
+    """``config.yaml`` as text and read; empty if it is missing, and with a note if it is broken."""
+    config = run.path / "config.yaml"
+    text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
     try:
-        found = yaml.safe_load(data.config) or {}
+        found = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        data.notes.append(f"config.yaml is not valid YAML: {' '.join(str(error).split())}")
-        return {}
-    return found if isinstance(found, dict) else {}
+        notes.append(f"config.yaml is not valid YAML: {' '.join(str(error).split())}")
+        return text, {}
+    return text, found if isinstance(found, dict) else {}
+
+
+def opening_messages(settings: Json) -> list[dict[str, str]]:
+    """``role`` and ``content`` of what stands before every prompt: system message and demonstrations."""
+    model = settings.get("model")
+    if not isinstance(model, dict):
+        return []
+    found = [{"role": "system", "content": str(model["system"])}] if model.get("system") else []
+    for shot in model.get("demonstrations") or []:
+        found += [{"role": role, "content": str(shot[role])} for role in ("user", "assistant")]
+    return found
 
 
 def _fill_in(run: Run, data: RunData) -> None:

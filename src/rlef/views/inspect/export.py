@@ -19,7 +19,7 @@ from rlef.runs import Run, writing_whole
 from rlef.views.episodes import outcome, usage, verdict
 from rlef.views.inspect.header import Kept, Tally, file_name, header, model_name
 from rlef.views.inspect.samples import counted, sample, tidy
-from rlef.views.rundata import RunData, read_run
+from rlef.views.rundata import RunData, opening_messages, read_run
 
 Json = Mapping[str, Any]
 Key = tuple[str, str]
@@ -50,7 +50,7 @@ def export(run: Run, out: Path) -> Exported:
         raise RunError(
             f"{run.path} holds no evaluated episodes (episodes-*.jsonl); `rlef evaluate` writes them"
         )
-    opening = opening_messages(data)
+    opening = [message | {"source": "input"} for message in opening_messages(data.settings)]
     ended = _time(max((run.path / name).stat().st_mtime for name in names))
     created = _created(data) or ended
     paths = {key: out / file_name(data, tally, created) for key, tally in tallies.items()}
@@ -72,18 +72,6 @@ def export(run: Run, out: Path) -> Exported:
         episodes=sum(len(tally.kept) for tally in tallies.values()),
         notes=tuple(dict.fromkeys(notes)),
     )
-
-
-def opening_messages(data: RunData) -> list[dict[str, str]]:
-    """System message and demonstrations, which stand before every prompt of the run."""
-    model = data.settings.get("model")
-    if not isinstance(model, Mapping):
-        return []
-    found = [{"role": "system", "content": str(model["system"])}] if model.get("system") else []
-    for shot in model.get("demonstrations") or []:
-        found.append({"role": "user", "content": str(shot["user"])})
-        found.append({"role": "assistant", "content": str(shot["assistant"])})
-    return [message | {"source": "input"} for message in found]
 
 
 class _Log:

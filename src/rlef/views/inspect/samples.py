@@ -92,12 +92,12 @@ def _conversation(row: Json, model: str) -> list[dict[str, Any]]:
             }
         )
         if turn.get("feedback"):
-            note = "execution feedback; a model in process reads it cut to episode.feedback_tokens"
+            cut = {"before_it_was_cut": turn["feedback"]} if turn.get("feedback_read") else {}
             messages.append(
                 {
                     "role": "user",
-                    "content": str(turn["feedback"]),
-                    "metadata": {"after_turn": number, "what": note},
+                    "content": str(turn.get("feedback_read") or turn["feedback"]),
+                    "metadata": {"after_turn": number, "what": "execution feedback"} | cut,
                 }
             )
     return messages

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rlef.views.diff import Piece, marked
 from rlef.views.episodes import EpisodeView, TurnView, passes, view
 from rlef.views.text import TEXT_CHARS, figure, visible
 from rlef.views.viewer import facts
@@ -47,12 +48,17 @@ class TurnPage:
 
     view: TurnView
     tokens: Tokens | None
+    lines: tuple[tuple[str, tuple[Piece, ...]], ...]
+    """Of the program, as ``diff.marked`` has them."""
     changed: bool
-    """Not the first program, and not the last one again."""
-    repeated: bool
+    """Some line is not as it was in the last program."""
+    same: str
+    """What is to be said where there was a program before and no line is shown as changed."""
     said_more: bool
     """The answer holds more than its program."""
     wrote: int
+    whole: str
+    """The feedback before it was cut; empty where it was not."""
     read: int | None
     """Tokens between this turn and the next: the feedback as it was read; None if not known."""
     finish: str
@@ -140,13 +146,16 @@ def _last_code(turns: Sequence[Json]) -> object:
 def _turn(shown: TurnView, turn: Json, after: Json | None, before: object, scale: float) -> TurnPage:
     public, hidden = turn.get("public"), turn.get("hidden")
     ids = after is not None and int(after.get("start") or 0) > int(turn.get("end") or 0) > 0
+    changed = any(kind != "same" for kind, _ in shown.lines)
     return TurnPage(
         view=shown,
         tokens=_tokens(turn),
-        changed=any(kind != "same" for kind, _ in shown.lines),
-        repeated=bool(turn.get("code")) and turn.get("code") == before,
+        lines=tuple(marked(shown.lines)),
+        changed=changed,
+        same="" if changed or not before else _same(turn.get("code"), before),
         said_more=not turn.get("code") or _prose(str(turn.get("text", "")), str(turn["code"])),
         wrote=facts.wrote(turn),
+        whole=str(turn.get("feedback", "")) if turn.get("feedback_read") else "",
         read=int(after["start"]) - int(turn["end"]) if after is not None and ids else None,
         finish=str(turn.get("finish", "")),
         public=f"{passes(public)} of {public['total']}" if public else "–",
@@ -154,6 +163,12 @@ def _turn(shown: TurnView, turn: Json, after: Json | None, before: object, scale
         hidden_total=int(hidden["total"]) if hidden else 0,
         bars={name: _bar(_mean(turn.get(name)), scale) for name in _FIGURES},
     )
+
+
+def _same(code: object, before: object) -> str:
+    if code == before:
+        return "The same program as before."
+    return "It differs from the one before in what is cut here, or in the line ends after it."
 
 
 def _test(test: Json) -> Json:

@@ -7,23 +7,26 @@ last line without its newline is left for the next time.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlef.runs import TRACES, Run
+from rlef.views.text import visible
 from rlef.views.viewer.facts import Facts, read_facts
 
 Ints = NDArray[np.int64]
 LONGEST_LINE = 64 * 2**20
 """Longer lines are listed as damaged and never read whole."""
-SAID_CHARS = 256 * 2**20
-"""Text kept for the search. What is beyond is read from the files at every search."""
+TEXT_BYTES = 256 * 2**20
+"""Memory for texts that the search looks through. What is beyond is read from the files at every search."""
 _REST_S = 1.0
 FACETS = ("outcome", "verdict", "change", "stop", "turns", "phase", "condition", "family", "problem")
 """The last has too many values for a choice; a link in an episode asks for it."""
@@ -111,7 +114,8 @@ class _Columns:
     entries: list[Entry] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
     facets: dict[str, _Facet] = field(default_factory=lambda: {name: _Facet() for name in FACETS})
-    said_chars: int = 0
+    prompts: set[str] = field(default_factory=set)
+    text_bytes: int = 0
 
 
 class Index:
@@ -163,17 +167,23 @@ class Index:
     def line(self, entry: Entry, most: int = LONGEST_LINE) -> bytes:
         """The row as it stands in the file, up to ``most`` bytes; empty if it is there no more."""
         try:
-            with (self.run.path / entry.file).open("rb") as file:
-                file.seek(entry.offset)
+            with self.open(entry) as file:
                 return file.read(min(entry.length, most))
         except OSError:
             return b""
 
+    def open(self, entry: Entry) -> BinaryIO:
+        """The entry's file, at the entry. Raises ``OSError`` if it is there no more."""
+        file = (self.run.path / entry.file).open("rb")
+        file.seek(entry.offset)
+        return file
+
     def said(self, entry: Entry) -> str:
-        """What was written and told in an episode, in lower case."""
-        if entry.facts.said or not entry.length:
+        """What was written and told in an episode, in lower case; with its prompt if that is not kept."""
+        if entry.facts.said or entry.facts.prompt or entry.length > LONGEST_LINE:
             return entry.facts.said
-        return read_facts(self.line(entry)).said
+        found = read_facts(self.line(entry))
+        return f"{found.prompt}\n{found.said}"
 
     def only(self, entries: Sequence[Entry]) -> Index:
         """An index of these episodes, in this order unless they are sorted. It is not to be refreshed."""
@@ -219,15 +229,20 @@ def values_of(facts: Facts) -> dict[str, list[str]]:
         "family": facts.family,
     }
     many = {"verdict": facts.verdicts, "change": facts.flows, "problem": (facts.problem_id,)}
-    return {name: [value] if value else [] for name, value in one.items()} | {
-        name: list(dict.fromkeys(values)) for name, values in many.items()
-    }
+    found = {name: (value,) if value else () for name, value in one.items()} | many
+    # As a page shows them: what a form sends back is what its page said.
+    return {name: list(dict.fromkeys(map(visible, values))) for name, values in found.items()}
 
 
 def _add(columns: _Columns, entry: Entry) -> None:
-    columns.said_chars += len(entry.facts.said)
-    if columns.said_chars > SAID_CHARS:
-        entry = replace(entry, facts=replace(entry.facts, said=""))
+    prompt, said = entry.facts.prompt, entry.facts.said
+    columns.text_bytes += sys.getsizeof(said)
+    if prompt not in columns.prompts:  # episodes of one problem share theirs
+        columns.text_bytes += sys.getsizeof(prompt)
+    if columns.text_bytes > TEXT_BYTES:
+        entry = replace(entry, facts=replace(entry.facts, prompt="", said=""))
+    else:
+        columns.prompts.add(prompt)
     row = len(columns.entries)
     columns.entries.append(entry)
     columns.keys[entry.key] = row

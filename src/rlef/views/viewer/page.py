@@ -16,10 +16,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from rlef.views.rundata import opening_messages, settings_of
 from rlef.views.text import clipped, figure, visible
 from rlef.views.viewer.episode import EpisodePage, episode_page, shortened
 from rlef.views.viewer.facts import Facts, read_row
-from rlef.views.viewer.index import Entry, Index
+from rlef.views.viewer.index import LONGEST_LINE, Entry, Index
 from rlef.views.viewer.query import PAGE, SORTS, Hits, Query, search
 
 CODES = {
@@ -82,6 +83,7 @@ class Pages:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.name = index.run.path.resolve().name
+        self.before = opening_messages(settings_of(index.run, [])[1])
         self._found: OrderedDict[tuple[str, str], Hits] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -144,7 +146,8 @@ class Pages:
         before = hits.at(place - 1) if place is not None else None
         after = hits.at(place + 1) if place is not None else hits.at(0)
         siblings = hits.snapshot.facets["problem"]
-        code = siblings.codes.get(entry.facts.problem_id, -1)
+        problem = visible(entry.facts.problem_id)
+        code = siblings.codes.get(problem, -1)
         return render_episode(
             self.index,
             entry,
@@ -152,9 +155,10 @@ class Pages:
             place=f"{place + 1:,} of {hits.total:,}" if place is not None else "outside the filters",
             previous=query.address(episode=before.key, page=None) if before else "",
             next=query.address(episode=after.key, page=None) if after else "",
-            problem_link=Query(chosen={"problem": (entry.facts.problem_id,)}, episode=entry.key).address(),
+            problem_link=Query(chosen={"problem": (problem,)}, episode=entry.key).address(),
             siblings=int((siblings.values == code).sum()),
             raw_link=f"raw{Query(episode=entry.key).address()}",
+            before=self.before,
         )
 
     def reading(self) -> int:
@@ -191,8 +195,10 @@ def render_list(
 
 def render_episode(index: Index, entry: Entry, **more: Any) -> str:
     """One episode; its raw row alone where it is damaged."""
-    row = read_row(index.line(entry))
-    episode, damage = _laid_out(row)
+    row, damage = _row(index, entry)
+    episode: EpisodePage | None = None
+    if row is not None:
+        episode, damage = _laid_out(row)
     if row is None:
         raw = index.line(entry, 20_000).decode("utf-8", "backslashreplace")
     else:
@@ -204,6 +210,7 @@ def render_episode(index: Index, entry: Entry, **more: Any) -> str:
         "raw_link": "",
         "problem_link": "",
         "siblings": 0,
+        "before": (),
         "key": entry.key,
         "anchor": f"e-{entry.key}",
         "episode": episode,
@@ -242,9 +249,17 @@ def _template(name: str) -> Template:
     return environment.get_template(f"{name}.html.j2")
 
 
-def _laid_out(row: dict[str, Any] | None) -> tuple[EpisodePage | None, str]:
-    if row is None:
-        return None, "This line of the file is no JSON object; it stands below as it is."
+def _row(index: Index, entry: Entry) -> tuple[dict[str, Any] | None, str]:
+    if entry.length > LONGEST_LINE:
+        return None, f"This line is longer than the {LONGEST_LINE:,} bytes that are read; it begins as below."
+    row = read_row(index.line(entry))
+    return (
+        row,
+        "" if row is not None else "This line of the file is no JSON object; it stands below as it is.",
+    )
+
+
+def _laid_out(row: dict[str, Any]) -> tuple[EpisodePage | None, str]:
     try:
         return episode_page(row), ""
     except Exception as error:  # a row may be wrong in any way, and each is shown

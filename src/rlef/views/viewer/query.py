@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, quote
 import numpy as np
 from numpy.typing import NDArray
 
+from rlef.errors import ConfigError
+from rlef.views.text import visible
 from rlef.views.viewer.index import FACETS, Entry, Index, Ints, Snapshot
 
 Mask = NDArray[np.bool_]
@@ -50,7 +52,7 @@ class Query:
         chosen: dict[str, tuple[str, ...]] = {}
         for name, value in pairs:
             if name in FACETS and value:
-                chosen[name] = tuple(dict.fromkeys((*chosen.get(name, ()), value)))
+                chosen[name] = tuple(dict.fromkeys((*chosen.get(name, ()), visible(value))))
         one = dict(pairs)
         sort = one.get("sort", "")
         return cls(
@@ -62,6 +64,18 @@ class Query:
             page=_number(one.get("page")),
             episode=one.get("e", ""),
         )
+
+    @classmethod
+    def strict(cls, address: str) -> Query:
+        """The same for who writes it on a command line. Raises ``ConfigError`` for what means nothing."""
+        known = (*FACETS, "q", "from", "to", "sort", "page", "e")
+        for name, value in parse_qsl(address, keep_blank_values=True):
+            wrong = name in ("from", "to", "page") and _number(value) is None
+            if name not in known:
+                raise ConfigError(f"there is no filter {name!r}; there are {', '.join(known)}")
+            if wrong or (name == "sort" and value not in SORTS):
+                raise ConfigError(f"a filter {name} can't be {value!r}; see docs/viewer.md")
+        return cls.parse(address)
 
     def address(self, **changes: Any) -> str:
         """``?…`` of this query with some of it changed; the same query has one address."""

@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl, urlsplit
 from rlef.errors import ConfigError
 from rlef.runs import Run
 from rlef.views.text import visible
-from rlef.views.viewer.index import Index
+from rlef.views.viewer.index import Entry, Index
 from rlef.views.viewer.page import Pages
 from rlef.views.viewer.query import Query
 
@@ -37,6 +37,8 @@ _LOOK_S = 1.0
 _PATIENCE_S = 30
 """A connection that says nothing for so long is closed."""
 _CONNECTIONS = 64
+_PIECE = 2**20
+"""Bytes of a row that are sent at once."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -132,22 +134,16 @@ class Viewer:
             "/viewer.css": lambda: ("text/css", asset("viewer.css")),
             "/viewer.js": lambda: ("text/javascript", asset("viewer.js")),
         }
-        if path == "/raw":
-            return self._raw(query.episode)
         if path not in makers:
             return HTTPStatus.NOT_FOUND, _TEXT, b"There is nothing here.\n"
         kind, body = makers[path]()
         return HTTPStatus.OK, kind, body if isinstance(body, bytes) else body.encode("utf-8", "replace")
 
-    def _raw(self, key: str) -> tuple[HTTPStatus, str, bytes]:
-        """The bytes of a row as they stand in the file. A damaged one is no JSON, so it is plain text."""
+    def row(self, address: str) -> Entry | None:
+        """The episode whose row is asked for as it stands in its file."""
         snapshot = self.pages.index.snapshot()
-        row = snapshot.find(key)
-        if row is None:
-            return HTTPStatus.NOT_FOUND, _TEXT, b"There is no such episode.\n"
-        entry = snapshot.entries[row]
-        kind = _TEXT if entry.facts.outcome == "damaged" else _JSON
-        return HTTPStatus.OK, kind, self.pages.index.line(entry)
+        row = snapshot.find(Query.parse(address).episode)
+        return None if row is None else snapshot.entries[row]
 
     def _status(self) -> str:
         snapshot = self.pages.index.snapshot()
@@ -219,13 +215,30 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.SEE_OTHER, _TEXT, b"", more)
 
     def _answer(self, path: str, address: str) -> None:
+        entry = self.server.viewer.row(address) if path == "/raw" else None
         try:
+            if entry is not None:
+                self._pour(entry)
+                return
             status, kind, body = self.server.viewer.answer(path, address)
+        except (ConnectionError, TimeoutError):
+            raise  # the browser went away
         except Exception as error:  # whatever it is, the next request may fare better
             what = visible(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"The page could not be made: {what}")
             return
         self._send(status, kind, body)
+
+    def _pour(self, entry: Entry) -> None:
+        """A row piece by piece: it may be longer than what should be held. A damaged one is no JSON."""
+        kind = _TEXT if entry.facts.outcome == "damaged" else _JSON
+        with self.server.viewer.pages.index.open(entry) as file:
+            self._send(HTTPStatus.OK, kind, b"", {"Content-Length": str(entry.length)})
+            left = entry.length
+            while left and (piece := file.read(min(_PIECE, left))):
+                self.wfile.write(piece)
+                left -= len(piece)
+        self.close_connection |= left > 0  # the file was cut back in the middle of it
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the parent refuses: a method other than GET, or what is no request."""

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from rlef.errors import RunError
 from rlef.runs import Run, write_whole
+from rlef.views.rundata import opening_messages, settings_of
 from rlef.views.viewer.index import Entry, Index, values_of
 from rlef.views.viewer.page import CODES, HELP, render, render_episode, render_list
 from rlef.views.viewer.query import Query, search
@@ -45,6 +46,7 @@ def one_file(index: Index, entries: list[Entry], note: str = "") -> str:
     hits = search(few, Query())
     rows = [(entry, f"#e-{entry.key}", json.dumps(_facts(entry))) for entry in entries]
     names = [entry.key for entry in entries]
+    before = opening_messages(settings_of(index.run, [])[1])
     pages = [
         render_episode(
             index,
@@ -52,6 +54,7 @@ def one_file(index: Index, entries: list[Entry], note: str = "") -> str:
             place=f"{n + 1:,} of {len(entries):,}",
             previous=f"#e-{names[n - 1]}" if n else "",
             next=f"#e-{names[n + 1]}" if n + 1 < len(names) else "",
+            before=before,
         )
         for n, entry in enumerate(entries)
     ]

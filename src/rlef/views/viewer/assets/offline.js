@@ -13,10 +13,19 @@ function offlineStore() {
     facts: JSON.parse(row.dataset.facts),
     page: document.getElementById(`e-${row.dataset.key}`),
   }));
-  const SINGLE = new Set(["q", "from", "to", "sort", "page", "e"]);
+  const FACETS = ["outcome", "verdict", "change", "stop", "turns", "phase", "condition", "family", "problem"];
   let found = items;
 
-  const text = (it) => (it.text ??= `${it.facts.problem[0]} ${it.page.textContent}`.toLowerCase());
+  // What the service searches: not the page's own words, nor what the tests hold.
+  const READ = ".prompt:not(.before) pre, .answer pre, .feedback pre";
+  function text(it) {
+    if (it.text === undefined) {
+      const where = it.facts.outcome.includes("damaged") ? ".raw pre" : READ;
+      const texts = all(where, it.page).map((pre) => pre.textContent);
+      it.text = [...it.facts.problem, ...it.facts.family, ...texts].join("\n").toLowerCase();
+    }
+    return it.text;
+  }
 
   // Names of the filters that an episode fails.
   function failed(it, params) {
@@ -26,9 +35,10 @@ function offlineStore() {
     const { step } = it.facts;
     if (params.get("from") && !(step !== null && step >= Number(params.get("from")))) names.push("from");
     if (params.get("to") && !(step !== null && step <= Number(params.get("to")))) names.push("to");
-    for (const name of new Set(params.keys()))
-      if (!SINGLE.has(name) && !params.getAll(name).some((value) => (it.facts[name] || []).includes(value)))
-        names.push(name);
+    for (const name of FACETS) {
+      const values = params.getAll(name).filter(Boolean);
+      if (values.length && !values.some((value) => it.facts[name].includes(value))) names.push(name);
+    }
     return names;
   }
 

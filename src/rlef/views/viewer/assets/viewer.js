@@ -108,7 +108,9 @@ async function go(params, { filter = false, push = true, announce = true } = {})
       }
     }
     if (!(await store.episode(params))) return;
-    if (!filter) scrollTo(0, Math.min(scrollY, $("#episode").offsetTop - 60));
+    const top = $("#episode").offsetTop - 60;
+    // Where the list stands above the episode, what was chosen comes into sight.
+    if (!filter) scrollTo(0, matchMedia("(max-width: 900px)").matches ? top : Math.min(scrollY, top));
     const open = article();
     if (!filter && open && open.dataset.page && open.dataset.page !== $("#list").dataset.page) {
       params.delete("page");
