@@ -112,7 +112,8 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
-        return f"{'.'.join(path)}: {first['msg']}"
+        message = "give a list: '[a, b]'" if first["type"] == "tuple_type" else first["msg"]
+        return f"{'.'.join(path)}: {message}"
     record: type[BaseModel] = Config
     for part in path[:-1]:
         inner = record.model_fields[part].annotation

@@ -31,7 +31,10 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="File to write; report.html in the run, or compare.html here, if not given."
+            "--out",
+            "-o",
+            dir_okay=False,
+            help="File to write; report.html in the run, or compare.html here, if not given.",
         ),
     ] = None,
     model: Annotated[
@@ -41,7 +44,10 @@ def report(
         ),
     ] = None,
 ) -> int:
-    """Write report.html of a run again, also of one that has not finished; or compare several runs."""
+    """Write report.html of a run again, or compare several runs.
+
+    The run need not have finished.
+    """
     from rlef.views.report import REPORT, render
 
     if len(runs) > 1 or (not (runs[0] / "config.yaml").is_file() and any(runs[0].glob("*/config.yaml"))):

@@ -6,10 +6,10 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from rlef.config import Config
 from rlef.errors import ConfigError
 from rlef.runs import Run, default_name, runs_root
 from rlef.settings import dump_config, load_config
+
+if TYPE_CHECKING:
+    from rlef.jobs.data import Sets
 
 ConfigOption = Annotated[
     str | None, typer.Option("--config", "-c", help="Preset or YAML file; `rlef config` lists presets.")
@@ -28,7 +31,9 @@ Out = Annotated[
 Resume = Annotated[Path | None, typer.Option("--resume", help="Go on with this run.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the settings and stop.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check settings and data, print the settings, run nothing.")
+]
 INTERRUPTED = 130
 
 
@@ -50,7 +55,7 @@ def train(
     """Train a model, measure it before and after, and write a report."""
     settings = _settings(config, overrides, resume)
     if dry_run:
-        return _dry_run(settings)
+        return _dry_run(settings, _training)
     from rlef.jobs.data import Sets
     from rlef.jobs.train import train_job
     from rlef.views.console import Console
@@ -82,14 +87,17 @@ def evaluate(
         str | None,
         typer.Option("--base-url", help="An OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="Data set name or JSONL file.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="Data set: humaneval, verl:rows.parquet, problems.jsonl."),
+    ] = None,
     out: Out = None,
     resume: Resume = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> int:
-    """Measure a model on the test split under every condition, without training it.
+    """Measure a model under every condition, without training it.
 
     An endpoint's key is read from OPENAI_API_KEY.
     """
@@ -99,7 +107,7 @@ def evaluate(
     extra = [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
     settings = _settings(config, [*(overrides or []), *extra], resume)
     if dry_run:
-        return _dry_run(settings)
+        return _dry_run(settings, _measuring)
     from rlef.jobs.data import Sets
     from rlef.jobs.evaluate import evaluate_job
     from rlef.views.console import Console
@@ -119,25 +127,41 @@ def _settings(config: str | None, overrides: list[str] | None, resume: Path | No
     if not resume:
         return load_config(config, overrides or [])
     if config or overrides:
-        raise ConfigError("--resume takes the run's own settings; leave --config and key=value out")
+        raise ConfigError(
+            "--resume goes on with the settings of the run; leave --config, --model, --base-url, --data "
+            "and key=value out"
+        )
     return load_config(Run.open(resume).path / "config.yaml")
 
 
-def _dry_run(settings: Config) -> int:
+def _dry_run(settings: Config, work: Callable[[Config, Sets], str]) -> int:
+    """Check settings and data, print the settings, and say how much ``work`` it would be."""
     from rlef.jobs.data import Sets
     from rlef.views.trackers import check_trackers
 
     check_trackers(settings.track)
-    rows = settings.algorithm.problems * settings.algorithm.samples
-    train_set = Sets(settings, lambda line: typer.echo(line, err=True)).train()
+    much = work(settings, Sets(settings, lambda line: typer.echo(line, err=True)))
     typer.echo(dump_config(settings), nl=False)
-    typer.echo(
-        f"# {settings.steps} steps of {rows} episodes ({settings.steps * rows} in all), "
-        f"{settings.steps * settings.algorithm.problems / len(train_set):.1f} passes over "
-        f"{len(train_set)} problems; nothing was run",
-        err=True,
-    )
+    typer.echo(f"# {much}; nothing was run", err=True)
     return 0
+
+
+def _training(settings: Config, sets: Sets) -> str:
+    problems, each = len(sets.train()), settings.algorithm.problems
+    rows = each * settings.algorithm.samples
+    return (
+        f"{settings.steps} steps of {rows} episodes ({settings.steps * rows} in all), "
+        f"{settings.steps * each / problems:.1f} passes over {problems} problems"
+    )
+
+
+def _measuring(settings: Config, sets: Sets) -> str:
+    problems, measured = len(sets.test()), settings.evaluation
+    most = problems * measured.rollouts * measured.turns * len(measured.conditions)
+    return (
+        f"{problems} problems, {measured.rollouts} rollouts of {measured.turns} turns under "
+        f"{len(measured.conditions)} conditions: at most {most} replies of the model"
+    )
 
 
 def _new_run(settings: Config, out: Path | None, overwrite: bool, command: str) -> Run:
