@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlef.errors import RunError
+from rlef.errors import ConfigError, RunError
 from rlef.runs import Run, runs_root
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def view(
     from rlef.views.viewer.query import Query
 
     chosen = Run.open(run if run is not None else _newest())
-    query = Query.parse(filters.removeprefix("?"))
+    query = Query.parse(_known(filters.removeprefix("?")))
     if static is not None:
         from rlef.views.viewer.static import write_static
 
@@ -68,6 +68,19 @@ def view(
         typer.echo(f"warning: with --host {host} the token and all episodes go unencrypted", err=True)
     with _opened(address if open_browser else ""):
         return _serve(viewer)
+
+
+def _known(filters: str) -> str:
+    """The filters as given. A page passes over names that it does not know; a command must not."""
+    from rlef.problems.near import near
+    from rlef.views.viewer.index import FACETS
+
+    names = ("q", *FACETS, "from", "to", "sort", "page", "e")
+    for name, equals, _ in (part.partition("=") for part in filters.split("&") if part):
+        if not equals or name not in names:
+            hint = near(name, names) or f"; filters are {', '.join(names)}"
+            raise ConfigError(f"--filter {name!r} is no NAME=VALUE that the list knows{hint}")
+    return filters
 
 
 def _newest() -> Path:

@@ -124,6 +124,8 @@ def evaluate(
 
 
 def _settings(config: str | None, overrides: list[str] | None, resume: Path | None) -> Config:
+    if not (config or overrides or resume):
+        raise ConfigError("of what? give --config (`rlef config` lists presets), or --resume RUN")
     if not resume:
         return load_config(config, overrides or [])
     if config or overrides:
