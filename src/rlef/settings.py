@@ -116,7 +116,8 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] != "extra_forbidden":
-        return f"{'.'.join(path)}: {first['msg']}"
+        message = "give a list: '[a, b]'" if first["type"] == "tuple_type" else first["msg"]
+        return f"{'.'.join(path)}: {message}"
     near = difflib.get_close_matches(path[-1], _known_beside(path), n=1)
     hint = f"; did you mean {'.'.join([*path[:-1], near[0]])!r}?" if near else ""
     return f"there is no setting {'.'.join(path)!r}{hint}"

@@ -22,6 +22,9 @@ INTERRUPTED = 130
 # typer carries its own copy of click from 0.27 on; this is the right class with either.
 _UsageMistake = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+# Packages of extras that whole rooms import at their top, and the extra that brings each.
+_EXTRAS = dict.fromkeys(("torch", "transformers", "safetensors", "peft", "gguf"), "train")
+
 app = typer.Typer(
     name="rlef",
     help="Reinforcement learning with execution feedback: train, evaluate and judge code models.",
@@ -60,29 +63,36 @@ def run(arguments: list[str]) -> int:
     share_the_cores(os.environ)
     try:
         result = app(arguments, standalone_mode=False)
-    except RlefError as error:
-        if os.environ.get("RLEF_DEBUG"):
-            raise
-        _complain(str(error))
-        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away: `rlef … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if os.environ.get("RLEF_DEBUG"):
-            raise
-        where = f" {error.filename}" if error.filename else ""
-        _complain(f"{error.strerror or error}{where}; what was finished is kept")
-        return 2
     except Exception as error:
-        if not isinstance(error, _UsageMistake):
+        if type(error).__name__ == "NoArgsIsHelpError":  # `rlef data`
+            typer.echo(str(error), err=True)
+            return 2
+        line = _line(error)
+        if line is None or os.environ.get("RLEF_DEBUG"):
             raise
-        _complain(error.format_message())  # type: ignore[attr-defined]
-        return 2
+        _complain(line)
+        return error.exit_code if isinstance(error, RlefError) else 2
     return result if isinstance(result, int) else 0
+
+
+def _line(error: Exception) -> str | None:
+    """What to tell about a mistake of the user's or a failure of the machine; None for a defect of rlef."""
+    if isinstance(error, RlefError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}; what was finished is kept"
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return f"this needs the package {error.name}: pip install 'rlef[{_EXTRAS[error.name]}]'"
+    if isinstance(error, _UsageMistake):
+        return str(error.format_message())  # type: ignore[attr-defined]
+    return None
 
 
 def share_the_cores(environ: MutableMapping[str, str]) -> None:

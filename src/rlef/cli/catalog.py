@@ -76,7 +76,7 @@ def config_(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value …")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of all settings.")] = False,
 ) -> int:
-    """Print a preset with every setting resolved, or the list of presets."""
+    """Print a preset with every setting resolved, or list presets."""
     if schema:
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))
     elif preset is None:
@@ -89,7 +89,7 @@ def config_(
 
 
 def doctor(as_json: AsJson = False) -> int:
-    """Say how well programs can be isolated here, and how to get what is missing."""
+    """Say how well programs are isolated here, and what is missing."""
     from rlef.sandbox import native, probe
 
     found = probe()

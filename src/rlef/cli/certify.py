@@ -36,7 +36,7 @@ def register(data_app: typer.Typer) -> None:
 
 
 def validate(
-    data: Annotated[str, typer.Argument(help="Data set name or JSONL file.")],
+    data: Annotated[str, typer.Argument(help="Data set: humaneval, verl:rows.parquet, problems.jsonl.")],
     split: Annotated[
         str | None,
         typer.Option("--split", help="train, valid, test or all; else all of a file, test of a bundled set."),
@@ -49,23 +49,32 @@ def validate(
     ] = None,
     most: Annotated[
         int | None,
-        typer.Option("--most", min=1, help="Of a problem, so many known-good and known-bad solutions."),
+        typer.Option(
+            "--most", min=1, help="Run at most so many known-good, and known-bad, solutions of a problem."
+        ),
     ] = None,
     language: Annotated[
-        list[str] | None, typer.Option("--language", help="Run solutions in this one too: cpp17.")
+        list[str] | None,
+        typer.Option("--language", help="Run solutions in this language too: cpp17; may be repeated."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a row a problem, then a summary.")
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Keep the rows in this file; what is in it already is not run again."),
+        typer.Option(
+            "--out",
+            dir_okay=False,
+            help="Keep the rows in this file; what is in it already is not run again.",
+        ),
     ] = None,
     quarantine: Annotated[
-        Path | None, typer.Option("--quarantine", help="Write a quarantine list: data.quarantine=FILE.")
+        Path | None,
+        typer.Option("--quarantine", dir_okay=False, help="Write a list for data.quarantine=FILE."),
     ] = None,
     also: Annotated[
-        list[Kind] | None, typer.Option("--also", help="Findings that go to quarantine besides the usual.")
+        list[Kind] | None,
+        typer.Option("--also", help="Put problems with this finding on the list, too; may be repeated."),
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="sandbox.slots=1 and the like.")

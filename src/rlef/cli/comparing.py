@@ -31,7 +31,10 @@ def compare(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Compare measured runs by problem, each with the first: difference, interval, p-value."""
+    """Compare measured runs, paired by problem.
+
+    Each with the first: difference, interval, p-value.
+    """
     from rlef.evaluation.compare import compare as compare_runs
 
     found = compare_runs(runs, model=model, conditions=condition)

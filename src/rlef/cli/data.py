@@ -59,7 +59,7 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Show one problem: statement, limits and public tests; how many hidden ones there are.
+    """Show one problem: statement, limits and public tests.
 
     Characters that are invisible or would act on the terminal are written as their escapes.
     """
@@ -86,7 +86,7 @@ _HIDDEN_ORIGIN = ("hidden", "meta")
 
 @data_app.command()
 def stats(data: DataName, split: AnySplit = None, as_json: AsJson = False) -> int:
-    """Count problems, tests, solutions, limits, weak tests, and what was skipped for which reason."""
+    """Count problems, tests and limits, and what was left out."""
     from rlef.problems.load import load, usual_split
     from rlef.problems.stats import figures
 
@@ -110,7 +110,10 @@ def export(
     family: Families = None,
     limit: Limit = None,
 ) -> int:
-    """Write problems in rlef's form, or in the form of another trainer; say what that form can't hold."""
+    """Write problems in rlef's form, or in another trainer's.
+
+    What that form can't hold is said.
+    """
     from rlef.problems.corpora import export_rows, form_named
     from rlef.problems.corpora.files import new_file, write_own, write_rows
     from rlef.problems.load import load, usual_split
@@ -154,12 +157,23 @@ def _lines(figures: dict[str, Any]) -> list[str]:
     from rlef.views.text import visible
 
     told = {"public_of_one": "public of one", "hidden_of_one": "hidden of one", "cpu_s": "CPU seconds"}
-    told |= {"memory_mb": "memory, MB", "statement_chars": "statement", "reasons": "skipped because"}
+    told |= {"memory_mb": "memory, MB", "statement_chars": "statement"}
     lines = []
     for key, value in figures.items():
-        if value or key in ("problems", "public_tests", "hidden_tests", "solutions"):
+        says_nothing = not value or (isinstance(value, dict) and value.keys() == {"-"})
+        if key == "reasons":
+            lines += [visible(line) for line in _reasons(value)]
+        elif not says_nothing or key in ("problems", "public_tests", "hidden_tests", "solutions"):
             lines.append(f"{told.get(key, key.replace('_', ' ')):16}{visible(_line(key, value))}")
     return lines
+
+
+def _reasons(counts: dict[str, int]) -> list[str]:
+    """Why problems, or tests of theirs, were left out: a line a reason."""
+    named = list(counts.items())[:_MOST_NAMES]
+    lines = ["left out, problems or tests of theirs:"] if named else []
+    lines += [f"    {count:6} {reason}" for reason, count in named]
+    return lines + ([f"    and {len(counts) - len(named)} more reasons"] if len(counts) > len(named) else [])
 
 
 def _line(key: str, value: Any) -> str:
@@ -193,7 +207,7 @@ def _as_text(problem: Problem, hidden: bool) -> str:
                 f"known solution in {solution.language}, {solution.verdict}: {solution.note}",
                 solution.code,
             ]
-    parts += ["", f"{len(problem.hidden_tests)} hidden tests, {len(problem.solutions)} known solutions"]
+    parts += ["", f"hidden tests: {len(problem.hidden_tests)}, known solutions: {len(problem.solutions)}"]
     return "\n".join(visible(part) for part in parts)
 
 

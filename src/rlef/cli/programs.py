@@ -33,7 +33,9 @@ _AT_SERVICES = 512
 ProblemOption = Annotated[
     str | None, typer.Option("--problem", "-p", help="Problem id: conventions/test/scale/0.")
 ]
-DataOption = Annotated[str | None, typer.Option("--data", "-d", help="Data set name or JSONL file.")]
+DataOption = Annotated[
+    str | None, typer.Option("--data", "-d", help="Data set: humaneval, verl:rows.parquet, problems.jsonl.")
+]
 SplitOption = Annotated[str, typer.Option("--split", help="train, valid or test.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, a row a program.")]
 
@@ -74,12 +76,14 @@ def judge(
         Path | None, typer.Option("--out", "-o", help="With --rescore: the new run; else RUN--rescored.")
     ] = None,
 ) -> int:
-    """Judge a program, or a file of programs, in the sandbox or at services (rlef serve judge).
+    """Judge a program, or a file of programs, here or at services.
 
     With --rescore RUN, judge the programs of a finished evaluation again, by --data if another
     version of its problems is given, and write their table and report.
     """
     if rescore is not None:
+        if program or problem or solutions or language or url or token_file or overrides:
+            raise DataError("--rescore goes with --data, --out and --json only")
         return _rescore(rescore, out, data, as_json)
     if (program is None) == (solutions is None):
         raise DataError("give a program with --problem ID, or --data SET with --solutions FILE.jsonl")
@@ -132,7 +136,7 @@ def play(
     turns: Annotated[int, typer.Option("--turns", min=1, help="Attempts.")] = 3,
     style: Annotated[str, typer.Option("--style", help="plain or terse messages.")] = "plain",
 ) -> int:
-    """Be the policy: read what a model would read, type a program, see what it would see.
+    """Be the policy: read what a model reads, and type programs.
 
     End a program with a line that holds a single dot, or with Ctrl-D.
     """

@@ -32,7 +32,10 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="File to write; report.html in the run, or compare.html here, if not given."
+            "--out",
+            "-o",
+            dir_okay=False,
+            help="File to write; report.html in the run, or compare.html here, if not given.",
         ),
     ] = None,
     model: Annotated[
@@ -42,7 +45,10 @@ def report(
         ),
     ] = None,
 ) -> int:
-    """Write report.html of a run again, also of one that has not finished; or compare several runs."""
+    """Write report.html of a run again, or compare several runs.
+
+    The run need not have finished.
+    """
     from rlef.views.report import REPORT, render
 
     if out is not None and out.is_dir():

@@ -32,7 +32,7 @@ def view(
         Path | None, typer.Argument(help="A run directory; the newest under runs/ if not given.")
     ] = None,
     static: Annotated[
-        Path | None, typer.Option("--static", help="Write one HTML file instead of serving.")
+        Path | None, typer.Option("--static", dir_okay=False, help="Write one HTML file instead of serving.")
     ] = None,
     episodes: Annotated[
         int, typer.Option("--episodes", min=1, max=2000, help="With --static: at most so many episodes.")
@@ -45,7 +45,7 @@ def view(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 picks a free one.")] = 7676,
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> int:
-    """Look at every recorded episode of a run in a browser, also of one that is still going.
+    """Look at the episodes of a run in a browser, while it runs too.
 
     Serves on this machine alone, until Ctrl-C or SIGTERM; the address that it prints holds a token.
     See docs/viewer.md.

@@ -6,10 +6,10 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from rlef.config import Config
 from rlef.errors import ConfigError, RunError
 from rlef.runs import Run, default_name, runs_root
 from rlef.settings import dump_config, load_config
+
+if TYPE_CHECKING:
+    from rlef.jobs.data import Sets
 
 ConfigOption = Annotated[
     str | None, typer.Option("--config", "-c", help="Preset or YAML file; `rlef config` lists presets.")
@@ -28,7 +31,9 @@ Out = Annotated[
 Resume = Annotated[Path | None, typer.Option("--resume", help="Go on with this run.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the settings and stop.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check settings and data, print the settings, run nothing.")
+]
 INTERRUPTED = 130
 
 
@@ -51,9 +56,9 @@ def train(
     _only_resumed(
         resume, {"--config": config, "key=value": overrides, "--out": out, "--overwrite": overwrite}
     )
-    settings = load_config(config, overrides or []) if resume is None else _settings_of(resume, "train")
+    settings = _settings(config, overrides or []) if resume is None else _settings_of(resume, "train")
     if dry_run:
-        return _dry_run(settings)
+        return _dry_run(settings, _training)
     from rlef.jobs.data import Sets
     from rlef.jobs.train import train_job
     from rlef.views.console import Console
@@ -85,14 +90,17 @@ def evaluate(
         str | None,
         typer.Option("--base-url", help="An OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="Data set name or JSONL file.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="Data set: humaneval, verl:rows.parquet, problems.jsonl."),
+    ] = None,
     out: Out = None,
     resume: Resume = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> int:
-    """Measure a model on the test split under every condition, without training it.
+    """Measure a model under every condition, without training it.
 
     An endpoint's key is read from OPENAI_API_KEY.
     """
@@ -105,9 +113,9 @@ def evaluate(
         f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value is not None
     ]
     overrides = [*(overrides or []), *extra]
-    settings = load_config(config, overrides) if resume is None else _settings_of(resume, "evaluate")
+    settings = _settings(config, overrides) if resume is None else _settings_of(resume, "evaluate")
     if dry_run:
-        return _dry_evaluation(settings)
+        return _dry_run(settings, _measuring)
     from rlef.jobs.data import Sets
     from rlef.jobs.evaluate import evaluate_job
     from rlef.views.console import Console
@@ -139,36 +147,41 @@ def _settings_of(resume: Path, command: str) -> Config:
     return load_config(run.path / "config.yaml")
 
 
-def _dry_run(settings: Config) -> int:
+def _settings(config: str | None, overrides: list[str]) -> Config:
+    """The settings of a new run. Raises ``ConfigError`` if nothing says of what."""
+    if not (config or overrides):
+        raise ConfigError("of what? give --config (`rlef config` lists presets), or --resume RUN")
+    return load_config(config, overrides)
+
+
+def _dry_run(settings: Config, work: Callable[[Config, Sets], str]) -> int:
+    """Check settings and data, print the settings, and say how much ``work`` it would be."""
     from rlef.jobs.data import Sets
     from rlef.views.trackers import check_trackers
 
     check_trackers(settings.track)
-    rows = settings.algorithm.problems * settings.algorithm.samples
-    train_set = Sets(settings, lambda line: typer.echo(line, err=True)).train()
+    much = work(settings, Sets(settings, lambda line: typer.echo(line, err=True)))
     typer.echo(dump_config(settings), nl=False)
-    typer.echo(
-        f"# {settings.steps} steps of {rows} episodes ({settings.steps * rows} in all), "
-        f"{settings.steps * settings.algorithm.problems / len(train_set):.1f} passes over "
-        f"{len(train_set)} problems; nothing was run",
-        err=True,
-    )
+    typer.echo(f"# {much}; nothing was run", err=True)
     return 0
 
 
-def _dry_evaluation(settings: Config) -> int:
-    from rlef.jobs.data import Sets
-
-    problems = Sets(settings, lambda line: typer.echo(line, err=True)).test()
-    work = settings.evaluation
-    most = len(problems) * work.rollouts * work.turns
-    typer.echo(dump_config(settings), nl=False)
-    typer.echo(
-        f"# {len(problems)} problems under {len(work.conditions)} conditions, at most {most} turns "
-        f"under each, {most * len(work.conditions)} in all; nothing was run",
-        err=True,
+def _training(settings: Config, sets: Sets) -> str:
+    problems, each = len(sets.train()), settings.algorithm.problems
+    rows = each * settings.algorithm.samples
+    return (
+        f"{settings.steps} steps of {rows} episodes ({settings.steps * rows} in all), "
+        f"{settings.steps * each / problems:.1f} passes over {problems} problems"
     )
-    return 0
+
+
+def _measuring(settings: Config, sets: Sets) -> str:
+    problems, measured = len(sets.test()), settings.evaluation
+    most = problems * measured.rollouts * measured.turns * len(measured.conditions)
+    return (
+        f"{problems} problems, {measured.rollouts} rollouts of {measured.turns} turns under "
+        f"{len(measured.conditions)} conditions: at most {most} replies of the model"
+    )
 
 
 def _new_run(settings: Config, out: Path | None, overwrite: bool, command: str) -> Run:

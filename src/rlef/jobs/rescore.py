@@ -34,12 +34,16 @@ def rescore_job(
     """Judge ``source``'s evaluation episodes again and write the results to ``target``.
 
     ``data`` names another version of the data set; problems are matched by id. Raises
-    ``RunError`` where there are no episodes.
+    ``RunError`` where there are no episodes, or not all: a table of some would pass for one of all.
     """
     config = load_config(source.path / "config.yaml", [] if data is None else [f"data.test={data}"])
     labels = [path.stem.removeprefix("episodes-") for path in sorted(source.path.glob("episodes-*.jsonl"))]
     if not labels:
         raise RunError(f"{source.path} holds no episodes of an evaluation (episodes-*.jsonl)")
+    if not (source.path / "results.json").is_file():
+        raise RunError(
+            f"{source.path} has not been measured to the end; first: rlef evaluate --resume {source.path}"
+        )
     problems = Sets(config, watcher.stage).test()
     changes = Changes()
     found = asyncio.run(_judged(config, source, target, problems, labels, watcher, changes, command))

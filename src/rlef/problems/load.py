@@ -181,10 +181,8 @@ def _open(name_or_path: str, split: str, options: Options) -> ProblemSet:
             f"{name_or_path!r} is no data set that rlef can read{hint}; of the hub it knows "
             f"{', '.join((*HUB, *HUBS))}; write others as a JSONL file of problems"
         )
-    raise DataError(
-        f"no data set {name_or_path!r}{hint}; "
-        f"data sets are {', '.join(known)}, or the path of a .jsonl or .jsonl.gz file"
-    )
+    sets = f"; data sets are {', '.join(known)}, a .jsonl file of problems, or NAME:PATH as in docs/data.md"
+    raise DataError(f"no data set {name_or_path!r}{hint or sets}")
 
 
 def _open_bundled(name: str, split: str) -> ProblemSet:
@@ -262,7 +260,13 @@ def _place(benchmark: Benchmark, place: str) -> Path:
 
 
 def _open_jsonl(path: Path, split: str) -> ProblemSet:
-    return ListProblems(path.name, split, _of_split(read_problems(path), split, str(path)))
+    try:
+        problems = read_problems(path)
+    except DataError as error:
+        theirs = [name for name, benchmark in BENCHMARKS.items() if path.name in benchmark.files]
+        hint = f"; a benchmark's own file is named {theirs[0]}:{path}" if theirs else ""
+        raise DataError(f"{error}{hint}") from None
+    return ListProblems(path.name, split, _of_split(problems, split, str(path)))
 
 
 def _of_split(problems: list[Problem], split: str, where: str) -> list[Problem]:
