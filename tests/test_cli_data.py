@@ -125,6 +125,31 @@ def test_hidden_tests_and_solutions_are_shown_only_when_asked_for(capsys, tmp_pa
     assert row_to_problem(json.loads(out)) == one
 
 
+def test_what_a_row_repeats_of_its_tests_is_not_shown_either(capsys, tmp_path):
+    row = given.verl(streams(), extra_info={"task": {"ground_truth": json.dumps(streams())}})
+    path = rows_file(tmp_path / "v.jsonl", row)
+    [name] = call(capsys, "list", path)[1].split()
+    code, out, _ = call(capsys, "show", name, "--data", path, "--json")
+    assert code == 0 and "ground_truth" not in out and "6" not in json.loads(out)["statement"]
+    assert "ground_truth" in call(capsys, "show", name, "--data", path, "--json", "--hidden")[1]
+
+
+def test_rows_that_are_no_problems_are_told_by_every_command_that_writes(capsys, tmp_path):
+    math = given.verl(streams(), ability="math\x1b[31m")
+    path = rows_file(tmp_path / "v.jsonl", given.verl(streams()), math, given.verl("x"), math)
+    for number, words in enumerate((["export", path], ["export", path, "--limit", 1], ["dedupe", path])):
+        out = tmp_path / f"{number}.jsonl"
+        code, _, err = call(capsys, *words, *(["--out", out] if "dedupe" in words else [out]))
+        assert code == 0 and "3 rows are left out" in err and "\x1b" not in err
+        assert "2  not a programming problem: ability 'math\\x1b[31m'" in err
+        assert "     1  no tests (" in err
+
+
+def test_fill_refuses_a_name_that_it_can_not_write_before_it_runs_anything(capsys, tmp_path):
+    code, _, err = call(capsys, "fill", "mbpp+", tmp_path / "filled.json")
+    assert code == 2 and "must end in .jsonl" in err
+
+
 def test_what_a_problem_says_does_nothing_to_the_terminal(capsys, tmp_path):
     evil = "\x1b]0;title\x07\x1b[2J\u202e\r\ud800"
     one = problem(

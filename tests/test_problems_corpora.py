@@ -50,16 +50,30 @@ def test_as_many_tests_speak_as_is_asked_for_but_one_always_judges(public, shown
 
 
 def test_tests_that_stand_in_the_statement_speak():
-    asked = "Double it.\n\nInput\n 2\nOutput\n 4\n\nInput\n3\nOutput\n6\n"
+    asked = "Double it.\n\nInput\n 2\nOutput\n 4\n\n---Sample Input 2---\n3\n---Sample Output 2---\n6\n"
     row = given.verl(streams(), prompt=[{"role": "user", "content": asked}])
     [problem], _ = read("verl", row)
     assert told(problem.public_tests) == PAIRS[1:] and told(problem.private_tests) == PAIRS[:1]
     assert problem.provenance.meta["tests"] == "the tests in the statement speak, 1 judge"
     [problem], _ = read("verl", row, public=1)
     assert told(problem.public_tests) == PAIRS[:1]
-    everything = row | {"prompt": asked + "1 2"}
+    everything = row | {"prompt": asked + "Input 1 Output 2"}
     [problem], _ = read("verl", everything)
     assert told(problem.private_tests) == PAIRS[2:]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Numbers up to 1 2 3 4 6.",
+        "Print 2 if it is 1, and 4 if it is 2.",
+        "Input\n9\nOutput\n1\nInput\n7\nOutput\n2",
+        "Given 2 numbers below 3, output what is right. At the very end, write the 4 digits.",
+    ],
+)
+def test_a_hidden_test_whose_numbers_stand_in_the_statement_somewhere_stays_hidden(asked):
+    [problem], _ = read("verl", given.verl(streams(), prompt=asked))
+    assert problem.provenance.meta["tests"] == "the first 1 speak, 2 judge"
 
 
 def test_equal_tests_count_once_and_contradictions_are_left_out():
@@ -87,6 +101,8 @@ def test_ids_hang_on_the_content_and_the_same_row_twice_is_listed():
     assert [p.id for p in problems] == [p.id for p in read("verl", other, one)[0][::-1]]
     assert len({p.id for p in problems}) == 2
     assert reasons == ["the same problem stands in an earlier row"]
+    first, second = given.openr1(cases()), given.openr1(cases(PAIRS[:2]))
+    assert read("open-r1", first, second)[1] == ["another problem open-r1/vcp/1 stands in an earlier row"]
 
 
 def test_a_problem_of_codeforces_has_day_tags_rating_and_files():
@@ -184,6 +200,44 @@ def test_streams_may_be_lists_of_lines():
     tests = {"inputs": [["1", "2"], ["3"]], "outputs": [["a", "b"], "c"]}
     [problem], _ = read("verl", given.verl(tests))
     assert told(problem.public_tests + problem.private_tests) == [("1\n2", "a\nb"), ("3", "c")]
+
+
+def test_two_asserts_of_one_call_that_expect_other_results_are_no_problem():
+    asserts = ["assert f(1) == 2", "assert f(3) == 4", "assert f(1) == 5"]
+    _, reasons = read("open-instruct", given.openinstruct(asserts), ROWS["open-instruct"])
+    assert reasons == ["two asserts of the same call expect other results"]
+    [problem], _ = read("open-instruct", given.openinstruct([*asserts[:2], "assert f(1)==2"]))
+    assert len(problem.public_tests + problem.private_tests) == 2
+
+
+def test_of_two_solutions_of_open_instruct_the_one_that_was_tested_counts():
+    asserts = ["assert f(1) == 2", "assert f(3) == 4"]
+    row = given.openinstruct(asserts, reference_solution="def old(): pass", rewritten_solution="def f(): pass")
+    [problem], _ = read("open-instruct", row)
+    assert [solution.code for solution in problem.solutions] == ["def f(): pass"]
+    assert problem.provenance.meta["reference_solution"] == "def old(): pass"
+    [problem], _ = read("open-instruct", given.openinstruct(asserts, reference_solution="def f(): pass"))
+    assert [solution.code for solution in problem.solutions] == ["def f(): pass"]
+
+
+def test_dictionaries_of_python_constants_may_have_any_keys():
+    tests = repr({"fn_name": "f", "inputs": [[{1: 2}], [{None: 3}]], "outputs": [[{(1, 2): 4}], [{"5": 6}]]})
+    [problem], _ = read("deepcoder", {"problem": "?", "tests": tests})
+    assert told(problem.public_tests + problem.private_tests) == [
+        ('[{"$dict": [[1, 2]]}]', '{"$dict": [[{"$tuple": [1, 2]}, 4]]}'),
+        ('[{"$dict": [[null, 3]]}]', '{"$dict": [[5, 6]]}'),
+    ]
+
+
+def test_a_row_of_nemo_gym_is_named_by_its_hash_and_keeps_what_its_columns_say_besides():
+    row = given.nemogym(streams(), hash_id="c692", source="codeforces", agent_ref={"name": "a"})
+    row["verifier_metadata"] = {"unit_tests": streams(), "fails": 3}
+    row["responses_create_params"]["temperature"] = 0.5
+    [problem], _ = read("nemo-gym", row)
+    about = problem.provenance
+    assert (problem.id, about.family, about.source) == ("nemo-gym/c692", "taco", "codeforces")
+    assert about.meta["verifier_metadata"] == {"fails": 3} and about.meta["agent_ref"] == {"name": "a"}
+    assert about.meta["responses_create_params"] == {"temperature": 0.5}
 
 
 # -- what can't be said

@@ -1,6 +1,7 @@
 """Problems written as rows of an RL corpus come back the same, or are listed with the reason."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -160,7 +161,9 @@ BAD = [
     (call(TestCase(input="assert f(1)", output="", check="code")), "no check 'code'"),
     (call(TestCase(input="[1]", output="")), "no result yet"),
     (call(TestCase(input="[1]", output="2", also=("3",))), "several results are right"),
-    (replace(call(), form="stdin", entry_point=None, output_file="o.txt"), "goes to a file"),
+    (replace(call(), form="stdin", entry_point=None, output_file="o.txt"), "reads or writes a file"),
+    (replace(call(), form="stdin", entry_point=None, input_file="i.txt"), "reads or writes a file"),
+    (call(TestCase(input='[{"$int": "' + "f" * 4000 + '"}]', output="1")), "more digits"),
     (
         Problem(id="p", statement="", public_tests=(TestCase(input="", output="", also=("1",)),)),
         "several outputs are right",
@@ -168,7 +171,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("problem", "reason"), BAD, ids=[reason for _, reason in BAD])
+@pytest.mark.parametrize(("problem", "reason"), BAD, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_deepcoder_can_not_say_is_listed(problem, reason):
     export = export_rows(FORMS["deepcoder"], [problem])
     assert export.rows == [] and reason in export.skipped[0].reason
@@ -181,6 +184,56 @@ def test_verl_can_not_say_a_result_that_its_graders_would_unwrap():
     [row] = export_rows(FORMS["verl"], [both]).rows
     assert json.loads(row["reward_model"]["ground_truth"])["outputs"] == ["[1]", "[2]"]
     assert read_row(FORMS["verl"], row) == both
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        TestCase(input='[{"a": 1}, 2]', output="2"),
+        TestCase(input='[{}, 2]', output="2"),
+        TestCase(input='[{"7": 1}, 2]', output="2"),
+        TestCase(input="[1]", output='[{"7": 1}, 2]'),
+    ],
+    ids=["words for keys", "no keys", "numbers for keys", "in a result"],
+)
+def test_verl_can_not_say_what_its_grader_cuts_off_after_a_first_dictionary(test):
+    # prime_code/testing_util.py: ``inputs = [{int(k): v for k, v in inputs[0].items()}]``
+    export = export_rows(FORMS["verl"], [call(test)])
+    if test.input.startswith('[{"a"'):
+        assert export.skipped == []
+    else:
+        assert "a first dictionary" in export.skipped[0].reason
+
+
+def test_open_r1_says_no_calls_since_its_reward_runs_all_tests_on_stdin():
+    export = export_rows(FORMS["open-r1"], [call(TestCase(input="[1]", output="2"))])
+    assert export.rows == [] and "on stdin" in export.skipped[0].reason
+
+
+def test_a_gold_solution_of_open_r1_is_what_its_own_reader_takes_code_from():
+    code = "print(2 * int(input()))\n"
+    problem = Problem(
+        id="p",
+        statement="Double.",
+        public_tests=(TestCase(input="1", output="2"), TestCase(input="2", output="4")),
+        solutions=(Solution(code=code, note="reference"),),
+    )
+    export = export_rows(FORMS["open-r1"], [problem])
+    # rewards.py::extract_code
+    [found] = re.findall(r"```python\n(.*?)```", export.rows[0]["gold_standard_solution"], re.DOTALL)
+    assert found == code and read_row(FORMS["open-r1"], export.rows[0]) == problem
+    assert "solutions" not in export.noted
+
+
+def test_a_call_in_deepcoder_has_starter_code_so_that_its_prompt_does_not_ask_for_stdin():
+    one, two = (TestCase(input=text, output="3") for text in ("[1, 2]", "[3]"))
+    for tests, head in (((one,), "def f(arg1, arg2):"), ((one, two), "def f(*args):")):
+        [row] = export_rows(FORMS["deepcoder"], [call(*tests)]).rows
+        assert row["starter_code"].startswith(head)
+        assert read_row(FORMS["deepcoder"], row).statement == "Do."
+    [row] = export_rows(FORMS["deepcoder"], [call(one)]).rows
+    other = row | {"starter_code": "class Solution:"}
+    assert "class Solution:" in read_row(FORMS["deepcoder"], other).statement
 
 
 def test_what_only_rlef_reads_is_counted_and_a_bare_row_loses_it():

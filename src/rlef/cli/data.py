@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rlef.problems.importers import Skipped
-    from rlef.problems.types import Problem, TestCase
+    from rlef.problems.types import Problem, ProblemSet, TestCase
 
 DataName = Annotated[
     str, typer.Argument(help="Data set name, or a file: problems.jsonl, verl:train.parquet.")
@@ -120,7 +120,9 @@ def export(
 
     new_file(out)
     chosen = None if form == "rlef" else form_named(form)
-    problems = list(load(data, split or usual_split(data), families=family or (), limit=limit))
+    whole = load(data, split or usual_split(data), families=family or (), limit=limit)
+    tell_left_out(whole)
+    problems = list(whole)
     if chosen:
         written = export_rows(chosen, problems, bare=bare)
         if not written.rows:
@@ -132,6 +134,23 @@ def export(
         write_own(out, problems)
     typer.echo(f"{len(written.rows) if chosen else len(problems)} problems in {out}", err=True)
     return 0
+
+
+def tell_left_out(problems: ProblemSet) -> None:
+    """What the reader of a set left out of it, by kind of reason, on stderr."""
+    from collections import Counter
+
+    from rlef.problems.stats import kind_of
+    from rlef.views.text import visible
+
+    skipped = [item for item in getattr(problems, "skipped", ()) if item.whole]
+    counts = Counter(kind_of(item.reason) for item in skipped)
+    firsts = {kind_of(item.reason): item for item in reversed(skipped)}
+    if skipped:
+        typer.echo(visible(f"{problems.name}: {len(skipped)} rows are left out:"), err=True)
+    for kind, count in counts.most_common():
+        first = firsts[kind]
+        typer.echo(visible(f"{count:6}  {first.reason} ({first.id}{' and others' * (count > 1)})"), err=True)
 
 
 def _tell_losses(form: str, noted: dict[str, int], skipped: Sequence[Skipped], bare: bool) -> None:

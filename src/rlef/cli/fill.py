@@ -25,26 +25,33 @@ def register(app: typer.Typer) -> None:
 
 def fill(
     data: Annotated[str, typer.Argument(help="A benchmark: humaneval+, mbpp+:FILE.")],
-    out: Annotated[Path, typer.Argument(help="A .jsonl or .jsonl.gz file to write.")],
+    out: Annotated[Path, typer.Argument(help="A .jsonl, .jsonl.gz or .parquet file to write.")],
 ) -> int:
-    """Run references in the sandbox for the outputs that tests lack; write the problems as JSONL."""
-    from rlef.problems.jsonl import write_problems
+    """Run references in the sandbox for the outputs that tests lack; write the problems."""
+    from rlef.problems.corpora.files import new_file, write_own
     from rlef.problems.load import unfilled
 
-    if out.exists():
-        raise DataError(f"{out} exists already; remove it or choose another name")
+    new_file(out)
     problems, skipped = unfilled(data)
     for one in skipped:
-        typer.echo(f"{one.id}: {one.reason}", err=True)
+        _tell(one.id, one.reason)
     results = asyncio.run(_filled(problems))
     whole = [result.problem for result in results if result.problem]
     for problem, result in zip(problems, results, strict=True):
         for reason in result.lost:
-            typer.echo(f"{problem.id}: {reason}", err=True)
-    write_problems(out, whole)
+            _tell(problem.id, reason)
+    if not whole:
+        raise DataError(f"none of the {len(problems)} problems of {data} could be filled; nothing is written")
+    write_own(out, whole)
     left = len(problems) - len(whole) + sum(one.whole for one in skipped)
     typer.echo(f"{len(whole)} problems in {out}, {left} left out", err=True)
     return 0
+
+
+def _tell(name: str, reason: str) -> None:
+    from rlef.views.text import visible
+
+    typer.echo(visible(f"{name}: {reason}"), err=True)
 
 
 async def _filled(problems: list[Problem]) -> list[Filled]:

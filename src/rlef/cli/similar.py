@@ -88,12 +88,15 @@ def decontaminate(
 
 
 def _problems(data: str, split: str | None, out: Path | None) -> list[Problem]:
+    from rlef.cli.data import tell_left_out
     from rlef.problems.corpora.files import new_file
     from rlef.problems.load import load, usual_split
 
     if out:
         new_file(out)
-    return list(load(data, split or usual_split(data)))
+    problems = load(data, split or usual_split(data))
+    tell_left_out(problems)
+    return list(problems)
 
 
 def _write_left(out: Path | None, problems: Sequence[Problem], gone: set[str]) -> None:

@@ -77,6 +77,7 @@ class Selection:
         self._ids = dict.fromkeys(ids)
         self.name = whole.name
         self.split = whole.split
+        self.skipped: tuple[Skipped, ...] = getattr(whole, "skipped", ())
 
     def ids(self) -> list[str]:
         """The selected ids."""

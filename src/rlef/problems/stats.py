@@ -44,8 +44,13 @@ def figures(problems: Sequence[Problem], skipped: Sequence[Skipped] = ()) -> dic
         "statement_chars": _spread(len(p.statement) for p in problems),
         "dates": _dates(problems),
         "skipped": sum(item.whole for item in skipped),
-        "reasons": _counted(_kind(item.reason) for item in skipped),
+        "reasons": _counted(kind_of(item.reason) for item in skipped),
     }
+
+
+def kind_of(reason: str) -> str:
+    """A reason without the texts that it quotes, so that equal ones are counted together."""
+    return re.sub(r"\d+", "n", reason.partition(": ")[0])
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
@@ -61,8 +66,3 @@ def _spread(values: Iterable[float]) -> dict[str, float]:
 def _dates(problems: Sequence[Problem]) -> dict[str, str]:
     days = sorted(p.provenance.date for p in problems if p.provenance.date)
     return {"first": days[0], "last": days[-1]} if days else {}
-
-
-def _kind(reason: str) -> str:
-    """A reason without the texts that it quotes, so that equal ones are counted together."""
-    return re.sub(r"\d+", "n", reason.partition(": ")[0])

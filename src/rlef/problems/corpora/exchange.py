@@ -41,7 +41,7 @@ class Export:
 
 
 def import_rows(
-    form: Form, rows: Iterable[tuple[str, Row]], *, public: int | None = None, split: str = ""
+    form: Form, rows: Iterable[tuple[str, Row]], *, public: int | None = None
 ) -> tuple[list[Problem], list[Skipped]]:
     """Problems of the rows, given as pairs of a place and a row, and those left out.
 
@@ -55,10 +55,11 @@ def import_rows(
         if missing:
             raise DataError(f"{where}: not in the form {form.name!r}, it has no column {missing[0]!r}")
         try:
-            problem = read_row(form, row, public=public, split=split)
-            if problem.id in problems:
-                raise Inexpressible("the same problem stands in an earlier row")
-            problems[problem.id] = problem
+            problem = read_row(form, row, public=public)
+            earlier = problems.setdefault(problem.id, problem)
+            if earlier is not problem:
+                what = "the same problem" if earlier == problem else f"another problem {problem.id}"
+                raise Inexpressible(f"{what} stands in an earlier row")
         except (Inexpressible, DataError) as reason:
             skipped.append(Skipped(id=where, reason=str(reason)))
     if not problems:
@@ -67,11 +68,11 @@ def import_rows(
     return list(problems.values()), skipped
 
 
-def read_row(form: Form, row: Row, *, public: int | None = None, split: str = "") -> Problem:
+def read_row(form: Form, row: Row, *, public: int | None = None) -> Problem:
     """The problem in a row. Raises ``Inexpressible`` with the reason, ``DataError`` for a broken note."""
     draft = form.read(row)
     note = inner(row, *form.note)
-    return _with_note(form, draft, note) if note else _shared_out(form, draft, public, split)
+    return _with_note(form, draft, note) if note else _shared_out(form, draft, public)
 
 
 def export_rows(form: Form, problems: Iterable[Problem], *, bare: bool = False) -> Export:
@@ -108,7 +109,7 @@ def shared(draft: Draft, public: int | None = None) -> tuple[list[TestCase], lis
     """Public and private tests, and the rule in words.
 
     Public are the examples that the set names; or else the first ``public`` tests, if that is given;
-    or else those whose input and output stand in the statement; or else the first. Equal tests count
+    or else those that stand in the statement as examples (`_standing`); or else the first. Equal tests count
     once; at least one test speaks and one judges. Raises ``Inexpressible`` if there are fewer than two, or
     if one input has two outputs, so that inputs are disjoint.
     """
@@ -130,18 +131,40 @@ def shared(draft: Draft, public: int | None = None) -> tuple[list[TestCase], lis
     return shown, hidden, f"{rule}, {len(hidden)} judge"
 
 
+_BEFORE, _AFTER = 60, 24
+"""Most characters from an example's input to the word *output*, and on to the output: the room that
+``-----Sample Output 1-----`` needs."""
+
+
 def _standing(statement: str, tests: list[TestCase]) -> list[TestCase]:
-    """Tests whose input and output stand in the statement, word for word."""
+    """Tests that are examples of the statement: the input, a label that says *output*, the output.
+
+    Without the label, 3 and 0 would make an example of most statements.
+    """
     words = f" {' '.join(statement.split())} "
 
-    def stands(text: str) -> bool:
-        found = " ".join(text.split()) if len(text) <= len(statement) else ""
-        return bool(found) and f" {found} " in words
+    def stands(test: TestCase) -> bool:
+        given, wanted = (" ".join(text.split()) for text in (test.input, test.output))
+        return bool(given and wanted) and _exemplified(words, f" {given} ", f" {wanted} ")
 
-    return [test for test in tests if stands(test.input) and stands(test.output)]
+    return [test for test in tests if stands(test)]
 
 
-def _shared_out(form: Form, draft: Draft, public: int | None, split: str) -> Problem:
+def _exemplified(words: str, given: str, wanted: str) -> bool:
+    at = words.find(given) if wanted in words else -1
+    while at >= 0:
+        end = at + len(given) - 1
+        label = words[end : end + _BEFORE].lower()
+        said = label.find("output")
+        if said >= 0 and "input" not in label[:said]:
+            after = end + said
+            if words.find(wanted, after, after + _AFTER + len(wanted)) >= 0:
+                return True
+        at = words.find(given, end)
+    return False
+
+
+def _shared_out(form: Form, draft: Draft, public: int | None) -> Problem:
     shown, hidden, rule = shared(draft, public)
     own = draft.id or name_of([draft.statement, [[t.input, t.output, t.check] for t in shown + hidden]])
     return _checked(
@@ -152,7 +175,6 @@ def _shared_out(form: Form, draft: Draft, public: int | None, split: str) -> Pro
             private_tests=tuple(hidden),
             provenance=Provenance(
                 dataset=form.name,
-                split=split,
                 family=draft.family,
                 difficulty=draft.difficulty,
                 source=draft.source,
@@ -216,8 +238,8 @@ def _written(form: Form, problem: Problem, index: int) -> tuple[dict[str, Any], 
         raise Inexpressible("a checker decides, the form compares outputs")
     if problem.comparison == "unordered":
         raise Inexpressible("the order of the output is free, the form compares it in order")
-    if problem.output_file:
-        raise Inexpressible("its output goes to a file, the form reads stdout")
+    if problem.input_file or problem.output_file:
+        raise Inexpressible("it reads or writes a file, the form has stdin and stdout")
     row = form.write(problem, index)
     draft = form.read(row)
     back = _drafted(draft)

@@ -44,8 +44,6 @@ class Draft:
     """What else the row says, as JSON values."""
     files: tuple[str, str] = ("", "")
     """Names of the files from which a program reads and to which it writes, in place of streams."""
-    note: str = ""
-    """rlef's own remarks, in rows that it wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +131,11 @@ def references(codes: object) -> tuple[Solution, ...]:
 
 
 _FENCE = re.compile(r"\s*```(?:python|py|python3)?\n(.*?)\n?```\s*", re.DOTALL)
+
+
+def fenced(code: str) -> str:
+    """The program as a model answers with it: in a fence."""
+    return f"```python\n{code.removesuffix(chr(10))}\n```"
 
 
 def _unfenced(text: str) -> str:

@@ -2,7 +2,7 @@
 
 As its ``resources_servers/code_gen`` has them: ``responses_create_params.input`` is a list of messages,
 ``verifier_metadata.unit_tests`` is the dialect ``lists`` (LiveCodeBench's reading of it: a result is
-never wrapped), beside ``problem_id`` and ``difficulty``.
+never wrapped), beside ``problem_id`` and ``difficulty``. Rows of its training set are named by ``hash_id``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rlef.problems.corpora.form import (
     inner,
     own_name,
     stripped,
+    text_of,
     unasked,
 )
 from rlef.problems.types import Problem
@@ -38,14 +39,24 @@ def read(row: Row) -> Draft:
     kind: dict[str, Any] = {"testtype": "functional" if called else "stdin", "fn_name": called}
     tested = read_tests([kind | {"input": i, "output": o} for i, o in zip(inputs, outputs, strict=True)])
     return Draft(
-        id=own_name(inner(row, "verifier_metadata", "problem_id")),
+        id=own_name(inner(row, "verifier_metadata", "problem_id") or row.get("hash_id")),
         statement=unasked(statement, tested),
         tested=tested,
         family=str(row.get("dataset") or "nemo-gym"),
         difficulty=str(inner(row, "verifier_metadata", "difficulty") or ""),
-        meta=stripped(row, "responses_create_params", "verifier_metadata", "dataset", "agent_ref")
+        source=text_of(row, "source"),
+        meta=stripped(row, "responses_create_params", "verifier_metadata", "dataset", "hash_id", "source")
+        | _rest(row, "responses_create_params", "input")
+        | _rest(row, "verifier_metadata", "unit_tests", "problem_id", "difficulty", "rlef")
         | ({"system": system} if system else {}),
     )
+
+
+def _rest(row: Row, key: str, *used: str) -> dict[str, Any]:
+    """A column's value without what is ``used``, by the column's name; empty if nothing is left."""
+    value = row[key] if isinstance(row[key], dict) else {}
+    rest = stripped(value, *used)
+    return {key: rest} if rest else {}
 
 
 def write(problem: Problem, index: int) -> dict[str, Any]:
@@ -70,4 +81,5 @@ FORM = Form(
     read=read,
     write=write,
     note=("verifier_metadata", "rlef"),
+    hubs=("nvidia/nemotron-RL-coding-competitive_coding",),
 )

@@ -3,7 +3,8 @@
 As its ``ground_truth_utils.py`` and ``scripts/data/rlvr_code`` have them: ``dataset`` names the
 verifier, ``code`` (a list of asserts, or its JSON text) or ``code_stdio`` (a list of ``input`` and
 ``output``). Either may be wrapped in a list of one. Tests that it keeps as compressed pickles are not
-read.
+read. Where a statement was rewritten, ``rewritten_solution`` is the program that was tested with it, and
+``reference_solution`` may be one for the statement as it was.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from rlef.problems.corpora.form import (
 )
 from rlef.problems.types import Problem
 
-_USED = ("messages", "ground_truth", "dataset", "rlef", "reference_solution")
+_USED = ("messages", "ground_truth", "dataset", "rlef")
 
 
 def read(row: Row) -> Draft:
@@ -40,12 +41,13 @@ def read(row: Row) -> Draft:
     if isinstance(tests, list) and len(tests) == 1 and str(tests[0]).lstrip().startswith("["):
         tests = unpacked(tests[0])
     tested = read_tests(tests)
+    solution = "rewritten_solution" if row.get("rewritten_solution") else "reference_solution"
     return Draft(
         statement=unasked(statement, tested),
         tested=tested,
-        solutions=references(row.get("reference_solution")),
+        solutions=references(row.get(solution)),
         family="open-instruct",
-        meta=stripped(row, *_USED) | ({"system": system} if system else {}),
+        meta=stripped(row, *_USED, solution) | ({"system": system} if system else {}),
     )
 
 

@@ -1,9 +1,11 @@
 """open-r1's ``open-r1/verifiable-coding-problems-python`` and what it was made of, PrimeIntellect's.
 
 Columns, as the set and open-r1's ``rewards.py::code_reward`` have them: ``problem_statement`` (or
-``problem``, ``prompt``), ``gold_standard_solution``, ``verification_info`` with ``language`` and
-``test_cases`` in the dialect ``typed`` (PrimeIntellect's is the text of Python constants),
-``metadata`` (``difficulty``, ``time_limit``, ``memory_limit``), ``problem_id``, ``source``.
+``problem``, ``prompt``), ``gold_standard_solution`` (in a fence, since it is graded as an answer),
+``verification_info`` with ``language`` and ``test_cases`` in the dialect ``typed`` (PrimeIntellect's is
+the text of Python constants), ``metadata`` (``difficulty``, ``time_limit``, ``memory_limit``),
+``problem_id``, ``source``. Tests of functions are read, but not written: ``code_reward`` passes over
+their type and runs every test on stdin.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from rlef.problems.corpora.form import (
     Row,
     accepted,
     aside,
+    fenced,
     inner,
     limits_of,
     own_name,
@@ -55,7 +58,7 @@ def write(problem: Problem, index: int) -> dict[str, Any]:
     return {
         "problem_id": problem.id,
         "problem_statement": problem.statement,
-        "gold_standard_solution": next(iter(accepted(problem)), ""),
+        "gold_standard_solution": next(map(fenced, accepted(problem)), ""),
         "verification_info": {"language": "python", "test_cases": write_typed(problem)},
         "metadata": {"difficulty": problem.provenance.difficulty},
     }
@@ -70,6 +73,7 @@ FORM = Form(
     hubs=(
         "open-r1/verifiable-coding-problems-python",
         "open-r1/verifiable-coding-problems-python_decontaminated",
+        "open-r1/verifiable-coding-problems-python_decontaminated-tested-shuffled",
         "PrimeIntellect/verifiable-coding-problems",
     ),
 )
