@@ -125,11 +125,12 @@ def _settings(config: str | None, overrides: list[str] | None, resume: Path | No
 
 def _dry_run(settings: Config) -> int:
     from rlef.jobs.data import Sets
+    from rlef.views.text import visible
     from rlef.views.trackers import check_trackers
 
     check_trackers(settings.track)
     rows = settings.algorithm.problems * settings.algorithm.samples
-    train_set = Sets(settings, lambda line: typer.echo(line, err=True)).train()
+    train_set = Sets(settings, lambda line: typer.echo(visible(line), err=True)).train()
     typer.echo(dump_config(settings), nl=False)
     typer.echo(
         f"# {settings.steps} steps of {rows} episodes ({settings.steps * rows} in all), "
