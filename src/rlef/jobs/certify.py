@@ -53,13 +53,15 @@ class Kept:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = Appender(path)
 
-    def find(self, problem: Problem) -> Certificate | None:
-        """The certificate of this very problem and its solutions; None if it is still to be made."""
-        place = self._places.get(self._key(problem)) if self._places else None
-        if place is None or self._path is None:
-            return None
+    def holds(self, problem: Problem) -> bool:
+        """True if the certificate of this very problem and its solutions was there at the start."""
+        return bool(self._places) and self._key(problem) in self._places
+
+    def read(self, problem: Problem) -> Certificate:
+        """That certificate."""
+        assert self._path, "without a file it holds nothing"
         with self._path.open("rb") as file:
-            file.seek(place)
+            file.seek(self._places[self._key(problem)])
             return Certificate.from_json(json.loads(file.readline())["certificate"])
 
     def add(self, problem: Problem, certificate: Certificate) -> None:
@@ -156,10 +158,11 @@ async def certify_all(
         certifier = Certifier(sandbox, spoken=kept.spoken, most=kept.most, told=told)
         waiting = asyncio.Semaphore(2 * sandbox.slots)
 
-        async def one(problem: Problem) -> Certificate:
+        async def one(problem: Problem) -> Certificate | None:
+            """None for a problem that the file holds: those are all known at once, and read one by one."""
             async with waiting:
-                found = kept.find(problem)
-                if found:
+                found = None
+                if kept.holds(problem):
                     progress.known(work(problem))
                 else:
                     found = await certifier.certify(problem)
@@ -171,7 +174,8 @@ async def certify_all(
             async with asyncio.TaskGroup() as group:
                 # Taken from the left, so that no certificate stays in memory once it was told.
                 tasks = deque(group.create_task(one(problem)) for problem in problems)
-                while tasks:
-                    take(await tasks.popleft())
+                for problem in problems:
+                    take(await tasks.popleft() or kept.read(problem))
+                    await asyncio.sleep(0)  # a task that is done gives the sandbox no turn
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
