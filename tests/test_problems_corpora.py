@@ -212,7 +212,9 @@ def test_two_asserts_of_one_call_that_expect_other_results_are_no_problem():
 
 def test_of_two_solutions_of_open_instruct_the_one_that_was_tested_counts():
     asserts = ["assert f(1) == 2", "assert f(3) == 4"]
-    row = given.openinstruct(asserts, reference_solution="def old(): pass", rewritten_solution="def f(): pass")
+    row = given.openinstruct(
+        asserts, reference_solution="def old(): pass", rewritten_solution="def f(): pass"
+    )
     [problem], _ = read("open-instruct", row)
     assert [solution.code for solution in problem.solutions] == ["def f(): pass"]
     assert problem.provenance.meta["reference_solution"] == "def old(): pass"

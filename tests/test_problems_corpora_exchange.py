@@ -171,7 +171,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("problem", "reason"), BAD, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("problem", "reason"), BAD, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_what_deepcoder_can_not_say_is_listed(problem, reason):
     export = export_rows(FORMS["deepcoder"], [problem])
     assert export.rows == [] and reason in export.skipped[0].reason
@@ -190,7 +192,7 @@ def test_verl_can_not_say_a_result_that_its_graders_would_unwrap():
     "test",
     [
         TestCase(input='[{"a": 1}, 2]', output="2"),
-        TestCase(input='[{}, 2]', output="2"),
+        TestCase(input="[{}, 2]", output="2"),
         TestCase(input='[{"7": 1}, 2]', output="2"),
         TestCase(input="[1]", output='[{"7": 1}, 2]'),
     ],

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import time
+import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rlef import __version__
 from rlef.errors import DataError
 from rlef.judge.findings import NOTES, QUARANTINED, Certificate, Kind
-from rlef.runs import read_jsonl, write_whole
+from rlef.problems.quarantine import Entry
 from rlef.settings import load_config
+from rlef.views.text import visible
 
 if TYPE_CHECKING:
-    from rlef.config import Sandbox
     from rlef.problems.importers import Skipped
-    from rlef.problems.types import Problem
+    from rlef.problems.quarantine import Quarantine
 
 NOT_ACCEPTED = 3
-_EVERY_S = 10.0
-"""Seconds between lines of progress."""
 
 
 def register(data_app: typer.Typer) -> None:
@@ -70,7 +67,11 @@ def validate(
     ] = None,
     quarantine: Annotated[
         Path | None,
-        typer.Option("--quarantine", dir_okay=False, help="Write a list for data.quarantine=FILE."),
+        typer.Option(
+            "--quarantine",
+            dir_okay=False,
+            help="Write a quarantine list: data.quarantine=FILE. What one has of other problems stays in it.",
+        ),
     ] = None,
     also: Annotated[
         list[Kind] | None,
@@ -81,108 +82,47 @@ def validate(
     ] = None,
 ) -> int:
     """Run every known solution twice, and list what is wrong with problems, tests and limits."""
-    from rlef.problems.load import ALL, BUNDLED, load
-    from rlef.sandbox.languages import find
+    from rlef.jobs.certify import Kept, certify_all
+    from rlef.problems.load import load, usual_split
+    from rlef.sandbox.languages import PYTHON, find
+    from rlef.sandbox.languages.tools import tool
 
-    split = split or ("test" if data in BUNDLED else ALL)
-    problems = load(data, split, families=family or (), limit=limit)
-    printer = _Printer(as_json=as_json, also=frozenset(also or ()), problems=len(problems))
-    spoken = ("python", *(find(name).name for name in language or ()))
-    kept = _Kept.open(out, most, spoken)
     settings = load_config(None, overrides or []).sandbox
-    asyncio.run(_run(list(problems), settings, kept, printer))
-    left_out = [row for row in getattr(problems, "skipped", ()) if row.whole]
-    printer.finish(problems.name, left_out)
-    if quarantine:
-        _write_quarantine(quarantine, problems.name, printer)
+    languages = list(dict.fromkeys([PYTHON, *(find(name) for name in language or ())]))
+    for one in languages[1:]:
+        tool(one)  # one that is not installed shows before anything runs
+    problems = load(data, split or usual_split(data), families=family or (), limit=limit)
+    if out and quarantine and out.absolute() == quarantine.absolute():
+        raise DataError("--out and --quarantine are two files; give each a name")
+    before = _list_before(quarantine, problems.name) if quarantine else None
+    printer = _Printer(as_json=as_json, also=frozenset(also or ()))
+    with Kept(out, [one.name for one in languages], most) as kept:
+        try:
+            asyncio.run(certify_all(list(problems), settings, kept, printer.add, _say))
+        except KeyboardInterrupt:
+            _say(f"stopped; {'the same command goes on' if out else '--out FILE keeps what is done'}")
+            raise
+    printer.finish(problems.name, [row for row in getattr(problems, "skipped", ()) if row.whole])
+    if quarantine and before:
+        _write_quarantine(quarantine, before, printer)
     return NOT_ACCEPTED if printer.wrong else 0
 
 
-async def _run(problems: Sequence[Problem], settings: Sandbox, kept: _Kept, printer: _Printer) -> None:
-    async for certificate in _certified(problems, settings, kept):
-        printer.add(certificate)
-
-
-async def _certified(
-    problems: Sequence[Problem], settings: Sandbox, kept: _Kept
-) -> AsyncIterator[Certificate]:
-    """Certificates in the order of the problems, as soon as they are there."""
-    from rlef.judge.certify import Certifier
-    from rlef.sandbox import Sandbox as Jail
-
-    async with await Jail.open(settings) as sandbox:
-        certifier = Certifier(sandbox, spoken=kept.spoken, most=kept.most)
-        waiting = asyncio.Semaphore(2 * sandbox.slots)
-
-        async def one(problem: Problem) -> Certificate:
-            async with waiting:
-                return kept.find(problem) or kept.add(problem, await certifier.certify(problem))
-
-        tasks = [asyncio.ensure_future(one(problem)) for problem in problems]
-        try:
-            for task in tasks:
-                yield await task
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@dataclass
-class _Kept:
-    """Certificates of an earlier, interrupted run, and the file to which new ones are added."""
-
-    path: Path | None
-    most: int | None
-    spoken: tuple[str, ...]
-    rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def open(cls, path: Path | None, most: int | None, spoken: tuple[str, ...]) -> _Kept:
-        """Raises ``DataError`` if the file is another kind of file."""
-        rows = {}
-        if path and path.exists():
-            try:
-                every = list(read_jsonl(path))
-                rows = {row["key"]: row["certificate"] for row in every}
-                for row in rows.values():
-                    Certificate.from_json(row)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise DataError(f"{path} is not what --out writes; choose another name") from None
-            # Written anew: a torn last line would spoil the next.
-            write_whole(path, "".join(json.dumps(row) + "\n" for row in every))
-        return cls(path, most, spoken, rows)
-
-    def find(self, problem: Problem) -> Certificate | None:
-        """The certificate of this very problem and its solutions."""
-        row = self.rows.get(self._key(problem)) if self.rows else None
-        return Certificate.from_json(row) if row else None
-
-    def add(self, problem: Problem, certificate: Certificate) -> Certificate:
-        """Write a certificate to the file. One with a failure of the sandbox is tried again next time."""
-        if self.path and all(finding.kind is not Kind.JUDGE_ERROR for finding in certificate.findings):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            row = {"key": self._key(problem), "certificate": certificate.to_json()}
-            with self.path.open("a", encoding="ascii") as file:
-                file.write(json.dumps(row) + "\n")
-        return certificate
-
-    def _key(self, problem: Problem) -> str:
-        from rlef.problems.jsonl import problem_to_row
-
-        text = json.dumps([__version__, self.most, self.spoken, problem_to_row(problem)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 class _Printer:
-    """Prints findings as they come, progress to stderr, and at the end what they add up to."""
+    """Prints findings as they come, and at the end what they add up to."""
 
-    def __init__(self, *, as_json: bool, also: frozenset[Kind], problems: int) -> None:
-        self._as_json, self._also, self._problems = as_json, also, problems
-        self._started = self._told = time.monotonic()
+    def __init__(self, *, as_json: bool, also: frozenset[Kind]) -> None:
+        self._as_json, self._also = as_json, also
         self._kinds: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
-        self.excluded: list[tuple[Certificate, tuple[str, ...]]] = []
+        self.looked_at: set[str] = set()
+        """Ids of the problems that were taken in."""
+        self.excluded: list[Entry] = []
+        """Those among them that go to quarantine."""
 
     @property
     def wrong(self) -> int:
@@ -192,8 +132,10 @@ class _Printer:
     def add(self, certificate: Certificate) -> None:
         """Take in one problem."""
         reasons = certificate.reasons(self._also)
+        self.looked_at.add(certificate.problem_id)
         if reasons:
-            self.excluded.append((certificate, reasons))
+            entry = Entry(id=certificate.problem_id, fingerprint=certificate.fingerprint, reasons=reasons)
+            self.excluded.append(entry)
         self._kinds.update({finding.kind.value for finding in certificate.findings})
         good = [one for one in certificate.solutions if one.good]
         self._counts.update(
@@ -210,7 +152,6 @@ class _Printer:
         else:
             for line in _lines(certificate, reasons, self._also):
                 typer.echo(line)
-        self._progress()
 
     def finish(self, name: str, left_out: Sequence[Skipped]) -> None:
         """Print the summary. ``left_out``: what its file holds besides."""
@@ -227,48 +168,53 @@ class _Printer:
             )
             return
         typer.echo(
-            f"{counts['problems']} problems, {counts['tests']} tests; "
+            f"{_problems(counts['problems'])}, {counts['tests']} tests; "
             f"{counts['known_good_pass']} of {counts['known_good']} known-good solutions pass, "
             f"{counts['known_bad_pass']} of {counts['known_bad']} known-bad ones; "
-            f"{len(self.excluded)} problems for quarantine"
+            f"{_problems(len(self.excluded))} for quarantine"
         )
         for reason, count in Counter(one.reason for one in left_out).most_common():
-            typer.echo(f"    {'not imported':20}{count:6} {reason}")
+            typer.echo(f"    {'not imported':20}{count:6} {visible(reason)}")
         for kind, count in kinds.items():
-            typer.echo(f"    {kind:20}{count:6} {'problem' if count == 1 else 'problems'}")
+            typer.echo(f"    {kind:18}{_problems(count):>16}")
 
-    def _progress(self) -> None:
-        now = time.monotonic()
-        done = self._counts["problems"]
-        if now - self._told < _EVERY_S or done == self._problems:
-            return
-        self._told = now
-        left = (now - self._started) / done * (self._problems - done)
-        typer.echo(
-            f"{done} of {self._problems} problems, {self.wrong} with something wrong, {left:.0f} s to go",
-            err=True,
-        )
+
+def _problems(count: int) -> str:
+    return f"{count} problem" if count == 1 else f"{count} problems"
 
 
 def _lines(certificate: Certificate, reasons: Sequence[str], also: frozenset[Kind]) -> Iterator[str]:
     """A problem's findings for people; those that are only counted are left out."""
-    from rlef.views.text import visible
-
     told = [one for one in certificate.findings if one.kind not in NOTES - also]
     if told:
-        yield f"{certificate.problem_id}{': quarantine' if reasons else ''}"
+        yield f"{visible(certificate.problem_id)}{': quarantine' if reasons else ''}"
     for finding in told:
         quote = f" (“…{visible(finding.quote)}…”)" if finding.quote else ""
         yield f"    {finding.kind.value:17}{visible(finding.text)}{quote}"
 
 
-def _write_quarantine(path: Path, name: str, printer: _Printer) -> None:
-    from rlef.problems.quarantine import Entry, Quarantine, write
+def _list_before(path: Path, name: str) -> Quarantine:
+    """The list that is there, or an empty one. Raises ``DataError`` if this set's can't be written there."""
+    from rlef.problems.quarantine import Quarantine, read
 
-    entries = tuple(
-        Entry(id=one.problem_id, fingerprint=one.fingerprint, reasons=reasons)
-        for one, reasons in printer.excluded
-    )
-    write(path, Quarantine(dataset=name, made_by=f"rlef {__version__}", problems=entries))
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise DataError(f"can't write {path}; choose another place")
+        return Quarantine(dataset=name, made_by="")
+    found = read(path)
+    if found.dataset != name:
+        raise DataError(f"{path} is the quarantine list of {found.dataset}; choose another place")
+    return found
+
+
+def _write_quarantine(path: Path, before: Quarantine, printer: _Printer) -> None:
+    """Write what was found, and what was known before of problems that were not looked at now."""
+    from rlef.problems.quarantine import write
+
+    others = [one for one in before.problems if one.id not in printer.looked_at]
+    entries = (*printer.excluded, *others)
+    write(path, replace(before, made_by=f"rlef {__version__}", problems=entries))
     usual = ", ".join(sorted(QUARANTINED))
-    typer.echo(f"{len(entries)} problems in {path} (kept out for {usual}, and --also)", err=True)
+    stay = f"; {len(others)} of them from before" if others else ""
+    _say(f"{_problems(len(entries))} in {path} (kept out for {usual}, and --also){stay}")

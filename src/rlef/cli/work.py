@@ -157,10 +157,11 @@ def _settings(config: str | None, overrides: list[str]) -> Config:
 def _dry_run(settings: Config, work: Callable[[Config, Sets], str]) -> int:
     """Check settings and data, print the settings, and say how much ``work`` it would be."""
     from rlef.jobs.data import Sets
+    from rlef.views.text import visible
     from rlef.views.trackers import check_trackers
 
     check_trackers(settings.track)
-    much = work(settings, Sets(settings, lambda line: typer.echo(line, err=True)))
+    much = work(settings, Sets(settings, lambda line: typer.echo(visible(line), err=True)))
     typer.echo(dump_config(settings), nl=False)
     typer.echo(f"# {much}; nothing was run", err=True)
     return 0

@@ -7,14 +7,16 @@ follows from the verdicts is in `judge.findings`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from rlef.judge.evidence import Runs, agree, of_bad, of_references, of_solution, of_tests
-from rlef.judge.findings import Certificate, Kind, names_of
+from rlef.errors import UserError
+from rlef.judge.evidence import of_bad, of_references, of_solution, of_tests
+from rlef.judge.findings import Certificate, Finding, Kind, names_of
 from rlef.judge.judge import Judge
+from rlef.judge.outcomes import Outcome, Runs, agree
 from rlef.judge.runs import Runner
-from rlef.judge.types import TestReport, Verdict
+from rlef.judge.types import Verdict
 from rlef.problems.quarantine import fingerprint
 from rlef.problems.types import Problem, Solution
 
@@ -22,7 +24,8 @@ from rlef.problems.types import Problem, Solution
 class Certifier:
     """Certifies problems in a sandbox, by their solutions in ``spoken`` languages.
 
-    ``most`` bounds the known-good, and the known-bad, solutions that are run of a problem.
+    ``most`` bounds the known-good, and the known-bad, solutions that are run of a problem. ``told`` is called
+    with a problem after each of them.
 
     Example::
 
@@ -31,27 +34,34 @@ class Certifier:
     """
 
     def __init__(
-        self, sandbox: Runner, *, spoken: Collection[str] = ("python",), most: int | None = None
+        self,
+        sandbox: Runner,
+        *,
+        spoken: Collection[str] = ("python",),
+        most: int | None = None,
+        told: Callable[[Problem], None] = lambda problem: None,
     ) -> None:
-        self._sandbox, self._spoken, self._most = sandbox, spoken, most
+        self._sandbox, self._spoken, self._most, self._told = sandbox, spoken, most, told
         self._judges: dict[str, Judge] = {}
 
     async def certify(self, problem: Problem) -> Certificate:
         """Run the known solutions twice, look at the tests, and say what was found.
 
-        Raises ``DataError`` for a problem without tests, and ``UserError`` for a language without a compiler.
+        A problem that can't be judged here, as its checker's language is not known, has a ``judge_error``.
         """
         names = names_of(len(problem.public_tests), len(problem.hidden_tests))
-        runs = [
-            Runs(index, solution, names, await self._runs(problem, solution))
-            for index, solution in self._chosen(problem.solutions)
-        ]
-        findings = [
-            *(finding for one in runs for finding in of_solution(one)),
-            *of_references(problem, [one for one in runs if one.good]),
-            *of_tests(problem, names),
-            *of_bad(runs, names),
-        ]
+        runs: list[Runs] = []
+        findings: list[Finding] = []
+        try:
+            for index, solution in chosen(problem, self._spoken, self._most):
+                runs.append(Runs(index, solution, names, await self._runs(problem, solution)))
+                self._told(problem)
+        except UserError as error:
+            findings.append(Finding(kind=Kind.JUDGE_ERROR, text=str(error)))
+        else:
+            findings += of_references(problem, [one for one in runs if one.good])
+        findings += [finding for one in runs for finding in of_solution(one)]
+        findings += [*of_tests(problem, names), *of_bad(runs, names)]
         order = list(Kind)
         return Certificate(
             problem_id=problem.id,
@@ -62,20 +72,14 @@ class Certifier:
             findings=tuple(sorted(findings, key=lambda finding: order.index(finding.kind))),
         )
 
-    def _chosen(self, solutions: Sequence[Solution]) -> list[tuple[int, Solution]]:
-        pairs = [pair for pair in enumerate(solutions) if pair[1].language in self._spoken]
-        good = [pair for pair in pairs if pair[1].verdict == Verdict.ACCEPTED]
-        bad = [pair for pair in pairs if pair[1].verdict != Verdict.ACCEPTED]
-        return [*good[: self._most], *bad[: self._most]]
-
-    async def _runs(self, problem: Problem, solution: Solution) -> list[tuple[TestReport, ...]]:
-        """Reports in the tests' own order: two runs, or four if those two differ."""
-        runs: list[tuple[TestReport, ...]] = []
+    async def _runs(self, problem: Problem, solution: Solution) -> list[tuple[Outcome, ...]]:
+        """Outcomes in the tests' own order: two runs, or four if those two differ."""
+        runs: list[tuple[Outcome, ...]] = []
         while len(runs) < 2 or (len(runs) < 4 and not agree(runs[0], runs[1])):
             runs.append(await self._run(problem, solution, backwards=len(runs) % 2 == 1))
         return runs
 
-    async def _run(self, problem: Problem, solution: Solution, *, backwards: bool) -> tuple[TestReport, ...]:
+    async def _run(self, problem: Problem, solution: Solution, *, backwards: bool) -> tuple[Outcome, ...]:
         tests = problem.public_tests + problem.hidden_tests
         # As public tests, since those all run, whatever the others say.
         whole = replace(
@@ -85,10 +89,19 @@ class Certifier:
             generated_tests=(),
         )
         report = await self._judge(solution.language).public(whole, solution.code)
-        return report.tests[::-1] if backwards else report.tests
+        outcomes = tuple(Outcome.of(one) for one in report.tests)
+        return outcomes[::-1] if backwards else outcomes
 
     def _judge(self, language: str) -> Judge:
         if language not in self._judges:
             # Nothing is kept: a second run is to be a run.
             self._judges[language] = Judge(self._sandbox, cache=0, language=language)
         return self._judges[language]
+
+
+def chosen(problem: Problem, spoken: Collection[str], most: int | None) -> list[tuple[int, Solution]]:
+    """The known solutions that are run, each with its position: of good and bad ones the first ``most``."""
+    pairs = [pair for pair in enumerate(problem.solutions) if pair[1].language in spoken]
+    good = [pair for pair in pairs if pair[1].verdict == Verdict.ACCEPTED]
+    bad = [pair for pair in pairs if pair[1].verdict != Verdict.ACCEPTED]
+    return [*good[:most], *bad[:most]]

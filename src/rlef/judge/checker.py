@@ -46,6 +46,8 @@ except Exception:
     sys.exit(3)
 """
 
+FAILED = "the checker failed"
+"""How the message of a checker's own failure begins."""
 Judgement = tuple[Verdict, str]
 """Verdict of a checker, and its message."""
 
@@ -101,7 +103,7 @@ def _judgement(run: RunResult) -> Judgement:
     if run.status is Status.EXITED and run.exit_code in _WRONG:
         return Verdict.WRONG_ANSWER, message or _WRONG[run.exit_code]
     ending = f"exit code {run.exit_code}" if run.status is Status.EXITED else run.status.value
-    return Verdict.JUDGE_ERROR, f"the checker failed ({ending}): {message}".rstrip(": ")
+    return Verdict.JUDGE_ERROR, f"{FAILED} ({ending}): {message}".rstrip(": ")
 
 
 def _bytes(text: str) -> bytes:

@@ -3,101 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rlef.judge.compare import answers
-from rlef.judge.findings import Finding, Kind, Tried, listed
+from rlef.judge.findings import Finding, Kind, listed
+from rlef.judge.outcomes import Runs, agree
 from rlef.judge.plain import NotPlain, parse
-from rlef.judge.types import TestReport, Verdict
+from rlef.judge.schedule import same_program
+from rlef.judge.types import Verdict
 from rlef.judge.views import holds
 from rlef.problems.checks import CODE
 from rlef.problems.statements import several_answers
-from rlef.problems.types import Problem, Solution, TestCase
+from rlef.problems.types import Problem, TestCase
 
 TIGHT = 0.5
-"""Share of a limit above which it is called tight."""
+"""Share of a limit above which it is called tight: a machine of half the speed would stop the reference."""
+_STOPPED = {Kind.TIGHT_TIME: Verdict.TIME_LIMIT, Kind.TIGHT_MEMORY: Verdict.MEMORY_LIMIT}
 _ENOUGH = 2
 """Different known-good solutions that pass, from which a statement's word for several answers is taken
 for a figure of speech."""
-
-
-def agree(left: Sequence[TestReport], right: Sequence[TestReport]) -> bool:
-    """True if two runs gave every test the same verdict."""
-    return [report.verdict for report in left] == [report.verdict for report in right]
-
-
-def verdict_of(reports: Sequence[TestReport]) -> Verdict:
-    """A failure of the sandbox, or else the first verdict that is not accepted."""
-    verdicts = [report.verdict for report in reports]
-    if Verdict.JUDGE_ERROR in verdicts:
-        return Verdict.JUDGE_ERROR
-    return next((verdict for verdict in verdicts if verdict is not Verdict.ACCEPTED), Verdict.ACCEPTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """All runs of one solution; reports are in the order of ``names``."""
-
-    index: int
-    solution: Solution
-    names: Sequence[str]
-    runs: Sequence[Sequence[TestReport]]
-
-    @property
-    def good(self) -> bool:
-        """True for a known-good solution."""
-        return self.solution.verdict == Verdict.ACCEPTED
-
-    @property
-    def verdict(self) -> Verdict:
-        """Of the first run; a failure of the sandbox in any run."""
-        verdicts = [verdict_of(run) for run in self.runs]
-        return Verdict.JUDGE_ERROR if Verdict.JUDGE_ERROR in verdicts else verdicts[0]
-
-    @property
-    def title(self) -> str:
-        """Its position and its note."""
-        return f"solution {self.index}" + (f" ({self.solution.note})" if self.solution.note else "")
-
-    @property
-    def unsteady(self) -> list[int]:
-        """Positions of the tests whose verdict is not the same in every run."""
-        columns = zip(*self.runs, strict=True)
-        return [at for at, column in enumerate(columns) if len({report.verdict for report in column}) > 1]
-
-    @property
-    def passes(self) -> bool:
-        """True if it passed every test in every run."""
-        return all(verdict_of(run) is Verdict.ACCEPTED for run in self.runs)
-
-    def fails(self) -> list[int]:
-        """Positions of the tests that it did not pass in the first run."""
-        return [at for at, report in enumerate(self.runs[0]) if report.verdict is not Verdict.ACCEPTED]
-
-    def tried(self, problem: Problem) -> Tried:
-        """The runs in short."""
-        failed = {
-            (self.names[at], report.verdict.value): None
-            for run in self.runs
-            for at, report in enumerate(run)
-            if report.verdict is not Verdict.ACCEPTED
-        }
-        return Tried(
-            index=self.index,
-            note=self.solution.note,
-            declared=self.solution.verdict,
-            found=self.verdict.value,
-            steady=not self.unsteady,
-            failed=tuple(failed),
-            cpu=round(self.share("cpu_s", problem.limits.cpu_s), 4),
-            memory=round(self.share("peak_bytes", problem.limits.memory_bytes), 4),
-        )
-
-    def share(self, field: str, limit: float) -> float:
-        """The most of ``limit`` that a test took, in the run in which that was less."""
-        most: list[float] = [max(getattr(report, field) for report in run) for run in self.runs]
-        return min(most) / limit
 
 
 def of_solution(one: Runs) -> list[Finding]:
@@ -105,7 +29,7 @@ def of_solution(one: Runs) -> list[Finding]:
     mine: dict[str, Any] = {"solutions": (one.index,)}
     verdict = one.verdict
     if verdict is Verdict.JUDGE_ERROR:
-        return [Finding(kind=Kind.JUDGE_ERROR, text=one.title, **mine)]
+        return [_trouble(one)]
     found: list[Finding] = []
     if one.unsteady:
         tests = tuple(one.names[at] for at in one.unsteady)
@@ -113,15 +37,25 @@ def of_solution(one: Runs) -> list[Finding]:
         found.append(Finding(kind=Kind.FLAKY, text=text, tests=tests, **mine))
     failed = tuple(one.names[at] for at in one.fails())
     if one.good and failed:
-        text = f"{one.title}: {verdict} on {listed(failed)}"
+        text = f"{one.title}: {one.runs[0][one.fails()[0]].verdict} on {listed(failed)}"
         found.append(Finding(kind=Kind.REFERENCE_FAILS, text=text, tests=failed, **mine))
     elif not one.good and one.passes:
         text = f"{one.title}, declared {one.solution.verdict}, passes every test"
         found.append(Finding(kind=Kind.BAD_PASSES, text=text, **mine))
-    elif not one.good and failed and not one.solution.agrees(verdict.value):
+    elif not one.good and not found and not one.solution.agrees(verdict.value):
         text = f"{one.title}: {verdict} on {listed(failed, 1)}, declared {one.solution.verdict}"
         found.append(Finding(kind=Kind.OTHER_VERDICT, text=text, tests=failed, **mine))
     return found
+
+
+def _trouble(one: Runs) -> Finding:
+    """What the checker or the sandbox failed at."""
+    failed = one.unchecked or [at for run in one.runs for at, got in enumerate(run) if got.trouble]
+    tests = tuple(one.names[at] for at in dict.fromkeys(failed))
+    trouble = next(run[failed[0]].trouble for run in one.runs if run[failed[0]].trouble)
+    kind = Kind.CHECKER_FAILS if one.unchecked else Kind.JUDGE_ERROR
+    text = f"{one.title}: {trouble} on {listed(tests)}"
+    return Finding(kind=kind, text=text, solutions=(one.index,), tests=tests)
 
 
 def _unsteadiness(one: Runs) -> str:
@@ -135,25 +69,27 @@ def _unsteadiness(one: Runs) -> str:
 
 def of_references(problem: Problem, good: Sequence[Runs]) -> list[Finding]:
     """What the known-good solutions together say."""
-    known = [one for one in good if one.verdict is not Verdict.JUDGE_ERROR]
+    # Where the sandbox failed nothing is known; where the checker fails each time, nothing can pass.
+    known = [one for one in good if one.verdict is not Verdict.JUDGE_ERROR or one.unchecked]
     passing = [one for one in known if one.passes]
     found: list[Finding] = []
     if not good:
-        others = sum(solution.verdict == Verdict.ACCEPTED for solution in problem.solutions)
-        text = (
-            f"{others} known-good solutions in languages that were not run" if others else "none known-good"
-        )
+        unrun = sum(solution.verdict == Verdict.ACCEPTED for solution in problem.solutions)
+        text = f"{unrun} known-good solutions in languages that were not run" if unrun else "none known-good"
         found.append(Finding(kind=Kind.NO_REFERENCE, text=text))
     elif known and not passing and len(known) == len(good):
         first = of_solution(known[0])[0].text
         text = first if len(known) == 1 else f"none of {len(known)} known-good solutions; {first}"
         found.append(Finding(kind=Kind.NOTHING_PASSES, text=text))
-    found += _by_other_answers(problem, known, passing)
-    found += _tight(problem, passing)
+    others = _by_other_answers(problem, known, passing)
+    found += others
+    found += _tight(problem, known)
     words = several_answers(problem.statement)
     if words and not _checked(problem):
-        sources = {one.solution.code for one in passing}
-        harmless = len(sources) >= _ENOUGH or problem.form == "call"
+        sources = {same_program(one.solution.code) for one in passing}
+        # Those that pass agree because they pass: they are witnesses only if no other prints something else.
+        agreed = len(sources) >= _ENOUGH and not others
+        harmless = agreed or problem.form == "call"
         text = "the statement allows several outputs, and the tests know one"
         found.append(Finding(kind=Kind.SEVERAL_ANSWERS, text=text, quote=words, harmless=harmless))
     return found
@@ -171,29 +107,43 @@ def _by_other_answers(problem: Problem, known: Sequence[Runs], passing: Sequence
         return []
     found: list[Finding] = []
     for one in known:
-        failed = one.fails()
-        if failed and all(one.runs[0][at].verdict is Verdict.WRONG_ANSWER for at in failed):
-            tests = tuple(one.names[at] for at in failed)
+        if one.only(Verdict.WRONG_ANSWER):
+            tests = tuple(one.names[at] for at in one.fails())
             text = f"{one.title} and {passing[0].title} give other outputs on {listed(tests)}"
             pair = (one.index, passing[0].index)
             found.append(Finding(kind=Kind.ANSWERS_DIFFER, text=text, solutions=pair, tests=tests))
     return found
 
 
-def _tight(problem: Problem, passing: Sequence[Runs]) -> list[Finding]:
-    """Limits of which every passing solution takes more than half."""
-    found: list[Finding] = []
+def _tight(problem: Problem, known: Sequence[Runs]) -> list[Finding]:
+    """Limits that are tight for the solutions in a language.
+
+    Each language for itself: that a C++ program is quick says nothing of what a Python program needs.
+    """
     limits = problem.limits
-    for kind, field, limit, unit in (
-        (Kind.TIGHT_TIME, "cpu_s", limits.cpu_s, f"{limits.cpu_s:g} s of CPU time"),
-        (Kind.TIGHT_MEMORY, "peak_bytes", limits.memory_bytes, f"{limits.memory_bytes / 2**20:g} MiB"),
-    ):
-        shares = [(one.share(field, limit), one) for one in passing]
-        share, best = min(shares, key=lambda pair: pair[0], default=(0.0, None))
-        if best and share > TIGHT:
-            text = f"{best.title} takes {share:.2f} of the limit of {unit}"
-            found.append(Finding(kind=kind, text=text, solutions=(best.index,)))
+    mebibytes = f"{limits.memory_bytes / 2**20:g} MiB"
+    found: list[Finding] = []
+    for language in dict.fromkeys(one.solution.language for one in known):
+        mine = [one for one in known if one.solution.language == language]
+        found += _near(mine, Kind.TIGHT_TIME, "cpu_s", limits.cpu_s, f"{limits.cpu_s:g} s of CPU time")
+        found += _near(mine, Kind.TIGHT_MEMORY, "peak_bytes", limits.memory_bytes, mebibytes)
     return found
+
+
+def _near(mine: Sequence[Runs], kind: Kind, field: str, limit: float, words: str) -> list[Finding]:
+    """A limit of which every passing solution takes more than half, or that stops them all."""
+    passing = [one for one in mine if one.passes]
+    if passing:
+        share, best = min(((one.share(field, limit), one) for one in passing), key=lambda pair: pair[0])
+        if share <= TIGHT:
+            return []
+        text = f"{best.title} takes {share:.2f} of the limit of {words}"
+        return [Finding(kind=kind, text=text, solutions=(best.index,))]
+    stopped = [one for one in mine if one.only(_STOPPED[kind])]
+    if not stopped:
+        return []
+    text = f"{stopped[0].title} is stopped at the limit of {words}, and none passes"
+    return [Finding(kind=kind, text=text, solutions=tuple(one.index for one in stopped))]
 
 
 def of_tests(problem: Problem, names: Sequence[str]) -> list[Finding]:

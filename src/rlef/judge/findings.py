@@ -5,21 +5,22 @@
 | `nothing_passes`    | there are known-good solutions, and none passes every test in every run | quarantine |
 | `contradiction`     | two tests with one input want outputs that exclude each other           | quarantine |
 | `several_answers`   | the statement allows several outputs, and nothing checks them           | quarantine |
-| `reference_fails`   | a known-good solution does not pass                                     | exit 3     |
+| `reference_fails`   | a known-good solution fails a test in every run                         | exit 3     |
 | `flaky`             | two runs of one solution gave a test two verdicts                       | exit 3     |
 | `bad_passes`        | a known-bad solution passes every test                                  | exit 3     |
 | `other_verdict`     | a known-bad solution fails in another way than declared                 | exit 3     |
+| `checker_fails`     | the checker itself fails on what a known solution prints, in every run  | exit 3     |
 | `judge_error`       | the sandbox failed, so nothing is known                                 | exit 3     |
 | `answers_differ`    | a known-good solution fails by its outputs only, where another passes   | warning    |
-| `tight_time`        | every known-good solution that passes takes over half the CPU limit     | warning    |
+| `tight_time`        | each that passes takes over half the CPU limit, or it stops them all    | warning    |
 | `tight_memory`      | the same of the memory limit                                            | warning    |
 | `bad_passes_public` | a known-bad solution is stopped by hidden tests only                    | note       |
 | `no_reference`      | no known-good solution                                                  | note       |
 | `repeated_tests`    | a test is there twice                                                   | note       |
 | `unfailed_tests`    | there are known-bad solutions, and none fails these tests               | note       |
 
-The first two end in exit code 3 too. `several_answers` is a warning where functions are called, and where two
-different known-good solutions pass: they agree on every output, so the words were a figure of speech.
+The first two end in exit code 3 too. `several_answers` is a warning where functions are called, and where
+two different known-good solutions pass and none differs by its outputs: the words were a figure of speech.
 
 Why these go to quarantine and others not: there, no program can earn a verdict that is right, whatever it
 does. A problem with one faulty solution of many, with limits that are tight, or whose tests let a wrong
@@ -44,6 +45,7 @@ class Kind(StrEnum):
     FLAKY = "flaky"
     BAD_PASSES = "bad_passes"
     OTHER_VERDICT = "other_verdict"
+    CHECKER_FAILS = "checker_fails"
     JUDGE_ERROR = "judge_error"
     ANSWERS_DIFFER = "answers_differ"
     TIGHT_TIME = "tight_time"
@@ -64,6 +66,7 @@ WRONG = frozenset(
         Kind.FLAKY,
         Kind.BAD_PASSES,
         Kind.OTHER_VERDICT,
+        Kind.CHECKER_FAILS,
         Kind.JUDGE_ERROR,
     }
 )
@@ -99,13 +102,13 @@ class Tried:
     found: str
     """Verdict of the first run."""
     steady: bool
-    """True if both runs gave every test the same verdict."""
+    """True if all runs gave every test the same verdict."""
     failed: tuple[tuple[str, str], ...] = ()
     """Tests that it did not pass in one of the runs, each with the verdict."""
     cpu: float = 0.0
-    """Most CPU time of a test, over the limit; the smaller one of two runs."""
+    """Most CPU time of a test, over the limit; the least of its runs, as noise only adds."""
     memory: float = 0.0
-    """Largest peak of memory, over the limit; the smaller one of two runs."""
+    """Largest peak of memory, over the limit; the least of its runs."""
 
     @property
     def good(self) -> bool:

@@ -18,7 +18,7 @@ from rlef.runs import Run
 from rlef.views.charts import CONDITION_NAMES, by_condition
 from rlef.views.rundata import read_run
 from rlef.views.scope import scope
-from rlef.views.text import figure, interval, p_value, visible
+from rlef.views.text import figure, interval, p_value, span, visible
 from rlef.views.watcher import ProgressLike, Watcher
 
 Json = Mapping[str, Any]
@@ -93,7 +93,7 @@ class Console:
         if ended or (not self._rich.is_terminal and progress.done % -(-progress.total // QUARTERS) == 0):
             dropped = f"  dropped {progress.dropped}" if progress.dropped else ""
             share = figure(progress.solved / max(1, progress.done - progress.dropped))
-            left = "" if ended or progress.seconds_left is None else f"  {_span(progress.seconds_left)} to go"
+            left = "" if ended or progress.seconds_left is None else f"  {span(progress.seconds_left)} to go"
             self._line(f"{name}  {progress.done}/{progress.total} episodes  solved {share}{dropped}{left}")
         self._advance(name, progress.done, progress.total)
         if ended:
@@ -139,14 +139,6 @@ class Console:
         self._bar.update(self._task[1], completed=done)
         if done >= total:
             self.close()
-
-
-def _span(seconds: float) -> str:
-    """``45 s``, ``12 min`` or ``3 h 5 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def step_line(step: int, total: int, figures: Json) -> str:

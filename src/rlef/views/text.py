@@ -57,6 +57,14 @@ def p_value(value: object) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def span(seconds: float) -> str:
+    """``45 s``, ``12 min`` or ``3 h 5 min``."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
