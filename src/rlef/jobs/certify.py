@@ -67,7 +67,7 @@ class Kept:
     def add(self, problem: Problem, certificate: Certificate) -> None:
         """Write a certificate to the file. One with a failure of the sandbox is tried again next time."""
         if self._file and all(finding.kind is not Kind.JUDGE_ERROR for finding in certificate.findings):
-            self._file.write([{"key": self._key(problem), "certificate": certificate.to_json()}])
+            self._file.write({"key": self._key(problem), "certificate": certificate.to_json()})
 
     def _key(self, problem: Problem) -> str:
         text = json.dumps([__version__, self.most, self.spoken, problem_to_row(problem)], sort_keys=True)
