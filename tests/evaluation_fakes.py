@@ -63,11 +63,11 @@ def interpret(source: str, stdin: bytes) -> bytes:
     return str(value + int(source.split()[1])).encode()
 
 
-def broken_for(secret: int):
-    """An interpreter whose machine fails on the inputs of one problem."""
+def broken_for(*secrets: int):
+    """An interpreter whose machine fails on the inputs of some problems."""
 
     def script(source: str, stdin: bytes) -> bytes:
-        if int(stdin.split()[0]) == secret:
+        if int(stdin.split()[0]) in secrets:
             raise SandboxError("the slot died")
         return interpret(source, stdin)
 

@@ -139,6 +139,17 @@ def test_too_many_judge_errors_stop_the_evaluation_loudly():
         measured(sandbox=broken_for(3))
 
 
+def test_an_evaluation_stops_as_soon_as_too_many_judge_errors_are_certain():
+    played = []
+    with pytest.raises(TooManyJudgeErrors):
+        measured(
+            build(max_judge_errors=0.15),
+            sandbox=broken_for(*range(10)),
+            on_episode=lambda _, episode: played.append(episode),
+        )
+    assert len(played) == 2  # of ten
+
+
 def test_when_every_episode_is_dropped_the_row_says_nothing_rather_than_zero():
     found = measured(
         build(max_judge_errors=1.0), rows=[problem(3)], sandbox=broken_for(3), conditions=["multi_turn"]

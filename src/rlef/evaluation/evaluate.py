@@ -57,7 +57,7 @@ async def evaluate(
     they end, and those that it holds already are not played again.
 
     Raises ``DataError`` for an empty set, ``UserError`` for an unknown condition, and
-    ``TooManyJudgeErrors`` when the dropped share of a condition passes ``max_judge_errors``.
+    ``TooManyJudgeErrors`` as soon as the dropped share of a condition passes ``max_judge_errors``.
     """
     names = tuple(conditions if conditions is not None else config.evaluation.conditions)
     rows = list(problems)
@@ -68,7 +68,15 @@ async def evaluate(
     )
     seed = config.seed if seed is None else seed
     reports = {
-        name: _Reporter(model, name, cond.plan(name, rows, config, seed), on_progress, on_episode, store)
+        name: _Reporter(
+            model,
+            name,
+            cond.plan(name, rows, config, seed),
+            config.max_judge_errors,
+            on_progress,
+            on_episode,
+            store,
+        )
         for name in names
     }
     for name, episode in store.episodes() if store else ():
@@ -80,7 +88,6 @@ async def evaluate(
         if left:
             await player.play(left, cond.episode_settings(name, config), sampling, report)
         outcomes = report.outcomes()
-        _stop_loudly(outcomes, name, config.max_judge_errors)
         if name == "multi_turn":
             failed = report.failures()
         found += score(
@@ -109,15 +116,6 @@ def _failure(episode: Episode) -> str | None:
     return None
 
 
-def _stop_loudly(outcomes: Sequence[Outcome], condition: str, limit: float) -> None:
-    dropped = sum(outcome.dropped for outcome in outcomes)
-    if dropped > limit * len(outcomes):
-        raise TooManyJudgeErrors(
-            f"the judge failed on {dropped} of {len(outcomes)} episodes of {condition}, more than the "
-            f"share max_judge_errors={limit:g} allows; see `rlef doctor`"
-        )
-
-
 class _Reporter:
     """Takes finished episodes in: writes them down, reduces them and tells who wants to know."""
 
@@ -126,6 +124,7 @@ class _Reporter:
         model: str,
         condition: str,
         specs: Sequence[RolloutSpec],
+        judge_errors: float,
         on_progress: Callable[[Progress], None] | None,
         on_episode: Callable[[str, Episode], None] | None,
         store: Store | None,
@@ -133,6 +132,8 @@ class _Reporter:
         self.model, self.condition = model, condition
         self.on_progress, self.on_episode, self.store = on_progress, on_episode, store
         self.wanted = {_key(spec): spec.seed for spec in specs}
+        self.judge_errors = judge_errors
+        """Largest share of the episodes that may be dropped."""
         self.done: dict[Key, Outcome] = {}
         self.failed: dict[str, tuple[int, str]] = {}
         """By problem, the first sample whose first program failed the public tests, and that program."""
@@ -166,6 +167,16 @@ class _Reporter:
             self.on_episode(self.condition, episode)
         if self.on_progress:
             self.on_progress(self._progress())
+        self._stop_loudly()
+
+    def _stop_loudly(self) -> None:
+        """End the evaluation as soon as it can't be valid any more: the replies cost something."""
+        total = len(self.wanted)
+        if self.dropped > self.judge_errors * total:
+            raise TooManyJudgeErrors(
+                f"the judge failed on {self.dropped} of {total} episodes of {self.condition} so far, more "
+                f"than the share max_judge_errors={self.judge_errors:g} allows; see `rlef doctor`"
+            )
 
     def _take(self, episode: Episode) -> None:
         self.done[episode.problem_id, episode.sample] = Outcome.of(episode)
