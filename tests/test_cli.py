@@ -99,6 +99,15 @@ def test_a_dry_run_of_an_evaluation_says_how_much_the_evaluation_would_be(capsys
     assert "3 problems, 5 rollouts of 2 turns under 2 conditions: at most 60 replies" in err
 
 
+def test_an_evaluation_that_has_not_finished_is_not_judged_again_as_if_it_had(capsys, tmp_path):
+    run_, out = tmp_path / "half", tmp_path / "again"
+    run_.mkdir()
+    (run_ / "config.yaml").write_text("data: {test: conventions}\n")
+    (run_ / "episodes-m.jsonl").write_text("")
+    code, _, err = call(capsys, "judge", "--rescore", str(run_), "--out", str(out))
+    assert code == 2 and f"rlef evaluate --resume {run_}" in err and not out.exists()
+
+
 def test_a_run_directory_that_exists_is_kept(capsys, tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     code, _, err = call(capsys, "train", "--config", "tiny", "--out", str(tmp_path))

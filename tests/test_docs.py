@@ -105,7 +105,7 @@ def check(line: str, *, bare: bool = False) -> None:
     try:
         name, read = parse(line)
     except Exception as error:  # typer brings its own click, whose errors have no public name
-        if bare and type(error).__name__ == "MissingParameter":
+        if bare and type(error).__name__ in ("MissingParameter", "BadOptionUsage"):
             return
         pytest.fail(f"{line!r}: {error}")
     preset = read.get("config") or read.get("preset")
@@ -158,7 +158,8 @@ def test_settings_that_a_document_gives_a_value_can_be_set():
     count = 0
     for page in PAGES:
         for span in re.findall(rf"`('?(?:{groups})\.[^`…]+=[^`…]*)`", page.read_text()):
-            load_config(None, shlex.split(span))
+            if "sandbox_fusion" not in span:  # a setting of verl's
+                load_config(None, shlex.split(span))
             count += 1
     assert count > 10
 
