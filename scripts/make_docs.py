@@ -38,7 +38,8 @@ def cli_page() -> str:
         MADE,
         "# Commands",
         "Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 rlef's own failure, "
-        "2 a mistake that you can mend (one line says how), 3 judged and not accepted, 130 interrupted. "
+        "2 a mistake that you can mend (one line says how), 3 a program that is not accepted, or findings of "
+        "`rlef data validate`, 130 interrupted. "
         "`RLEF_DEBUG=1` shows tracebacks, `RLEF_RUNS` moves `runs/`.",
     ]
     for name, command in _commands("rlef", typer.main.get_command(app)):

@@ -1,5 +1,6 @@
 """The command line: results on stdout, one line for a mistake, and nothing lost."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -47,6 +48,14 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
         (["data", "list", "empty.jsonl"], "empty.jsonl"),
         (["model", "get", "smollm3"], "no recipe"),
         (["report", "/nowhere"], "not a run directory"),
+        (["train"], "give --config"),
+        (["evaluate"], "give --config"),
+        (["train", "--config", "tiny", "evaluation.conditions=multi_turn"], "give a list"),
+        (["data", "stats", "mbpp.jsonl.gz"], "mbpp:mbpp.jsonl.gz"),
+        (["judge", "--rescore", "run", "--set", "sandbox.slots=1"], "--rescore goes with"),
+        (["judge", "--rescore", "run", "--problem", "p"], "--rescore goes with"),
+        (["data", "validate", "conventions", "--out", "."], "is a directory"),
+        (["view", ".", "--static", "."], "is a directory"),
         (["trian"], "trian"),
         (["train", "--confg", "tiny"], "--confg"),
     ],
@@ -54,10 +63,49 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, words, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("")
+    with gzip.open(tmp_path / "mbpp.jsonl.gz", "wt") as file:
+        file.write('{"task_id": 1, "text": "what a benchmark calls its columns"}\n')
     code, out, err = call(capsys, *words)
     assert code == 2
     assert says in err and err.startswith("error: ") and err.count("\n") == 1, err
     assert not out and not list(tmp_path.glob("runs/*"))
+
+
+def test_a_package_of_an_extra_that_is_missing_is_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # what Python does where there is none, but for the text
+    for name in [
+        name for name in sys.modules if name.startswith(("rlef.learning", "rlef.policy", "rlef.jobs"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    code, out, err = call(capsys, "train", "--config", "tiny-smoke", "--out", str(tmp_path / "run"))
+    assert code == 2 and not out and not (tmp_path / "run").exists()
+    assert err.splitlines()[-1] == "error: this needs the package torch: pip install 'rlef[train]'"
+
+
+@pytest.mark.parametrize("words", [[], ["data"], ["export"]])
+def test_a_command_without_its_command_shows_its_help_in_lines(capsys, words):
+    code, out, err = call(capsys, *words)
+    assert code == 2 and not out
+    assert err.startswith("Usage: ") and "\nCommands:\n" in err and "error" not in err
+
+
+def test_a_dry_run_of_an_evaluation_says_how_much_the_evaluation_would_be(capsys, tmp_path):
+    rows = [{"id": name, "statement": "s", "public_tests": [{"input": "", "output": "1"}]} for name in "abc"]
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["evaluation.rollouts=5", "evaluation.turns=2", "evaluation.conditions=[multi_turn, single_turn]"]
+    code, out, err = call(capsys, "evaluate", "--data", str(path), *words, "--dry-run")
+    assert code == 0 and "rollouts: 5" in out
+    assert "3 problems, 5 rollouts of 2 turns under 2 conditions: at most 60 replies" in err
+
+
+def test_an_evaluation_that_has_not_finished_is_not_judged_again_as_if_it_had(capsys, tmp_path):
+    run_, out = tmp_path / "half", tmp_path / "again"
+    run_.mkdir()
+    (run_ / "config.yaml").write_text("data: {test: conventions}\n")
+    (run_ / "episodes-m.jsonl").write_text("")
+    code, _, err = call(capsys, "judge", "--rescore", str(run_), "--out", str(out))
+    assert code == 2 and f"rlef evaluate --resume {run_}" in err and not out.exists()
 
 
 def test_a_run_directory_that_exists_is_kept(capsys, tmp_path):

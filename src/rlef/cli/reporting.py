@@ -32,10 +32,7 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out",
-            "-o",
-            dir_okay=False,
-            help="File to write; report.html in the run, or compare.html here, if not given.",
+            "--out", "-o", help="File to write; report.html in the run, or compare.html here, if not given."
         ),
     ] = None,
     model: Annotated[
