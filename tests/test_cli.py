@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rlef.cli import run, share_the_cores
+from rlef.cli.work import _interruptible
 from rlef.problems.conventions import open_split
 
 
@@ -20,6 +22,18 @@ def test_threads_wait_asleep_unless_the_user_says_otherwise(given, spins):
     environ = dict(given)
     share_the_cores(environ)
     assert environ.get("GOMP_SPINCOUNT") == spins
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_training_ends_with_its_step_when_it_is_asked_to_and_at_once_when_asked_again(number, capsys):
+    before = signal.getsignal(number)
+    with _interruptible() as stop:
+        assert not stop()
+        signal.raise_signal(number)
+        assert stop() and "finishing the step" in capsys.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:

@@ -16,6 +16,8 @@ import pytest
 import rlef.cli
 from chat_server import MODEL, ChatServer
 from rlef.episode.trace import from_row
+from rlef.errors import RunError
+from rlef.jobs.rescore import target_of
 from rlef.problems.load import load
 from rlef.runs import read_jsonl
 from rlef.settings import load_config
@@ -175,6 +177,22 @@ def test_a_finished_evaluation_is_judged_again_without_a_model(whole, tmp_path):
     assert (out / "report.html").is_file()
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2 and "exists already" in done.stderr
+
+
+def test_a_second_judgement_that_was_cut_off_is_begun_anew(whole, tmp_path):
+    source = tmp_path / "run"
+    source.mkdir()
+    (source / "config.yaml").write_text("name: test\n")
+    target = target_of(source, None)
+    assert target.path == tmp_path / "run--rescored"
+    target.write("config.yaml", "name: test\n")
+    target.write("provenance.json", '{"command": "rlef judge --rescore run"}')
+    target.write("episodes-x.jsonl", "")
+    assert not (target_of(source, None).path / "episodes-x.jsonl").exists()
+    target.write("provenance.json", '{"command": "rlef judge --rescore run"}')
+    target.write("rescored.json", "{}")
+    with pytest.raises(RunError, match="exists already"):
+        target_of(source, None)
 
 
 def test_only_an_evaluation_can_be_judged_again(tmp_path):

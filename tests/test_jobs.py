@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 
 from evaluation_fakes import broken_for, config, interpret, player, problems
-from rlef.errors import SandboxError
+from rlef.errors import RunError, SandboxError
 from rlef.evaluation.evaluate import evaluate
 from rlef.jobs.data import Sets
-from rlef.jobs.train import HELD_OUT, held_out_figures
+from rlef.jobs.train import HELD_OUT, held_out_figures, train_job
 from rlef.problems.jsonl import write_problems
 from rlef.problems.quarantine import Entry, Quarantine, fingerprint, write
 from rlef.runs import Run
 from rlef.settings import load_config
+from rlef.views.watcher import Watcher
 
 
 def read(script, **changes):
@@ -37,6 +38,13 @@ def test_where_the_judge_failed_on_all_episodes_nothing_was_measured():
         raise SandboxError("the slot died")
 
     assert read(broken, max_judge_errors=1.0) == {}
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path):
+    run = Run.create(tmp_path / "run")
+    with run.alone(), pytest.raises(RunError, match="another process is writing"):
+        train_job(load_config("tiny"), run, Watcher(), command="rlef train")
+    assert not (run.path / "config.yaml").exists()
 
 
 def test_problems_in_quarantine_are_left_out_and_said(tmp_path):

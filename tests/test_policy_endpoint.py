@@ -68,6 +68,7 @@ def message(content, **more):
         (said(finish_reason="length"), Reply(text="hi", finish="length", read=5, wrote=2)),
         (said(finish_reason="content_filter"), Reply(text="hi", finish="stop", read=5, wrote=2)),
         (message(None), Reply(text="", finish="stop", read=5, wrote=2)),
+        (said(message={"role": "assistant"}), Reply(text="", finish="stop", read=5, wrote=2)),
         (message(None, reasoning_content="hm"), Reply(text="", finish="stop", read=5, wrote=2)),
         (
             message([{"type": "thinking", "thinking": []}, {"type": "text", "text": "ab"}]),
@@ -215,6 +216,7 @@ def test_a_request_that_a_filter_refuses_has_no_answer_and_ends_nothing():
     [
         {"choices": []},
         {"choices": [{}]},
+        {"choices": [{"message": "hi"}]},
         {"choices": [{"message": {"content": 7}}]},
         {"hello": 1},
         [1],

@@ -54,7 +54,7 @@ class Run:
         ``command`` is the one that can go on with a run; None if there is none.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if command is None:
+            if not overwrite and command is None:
                 raise RunError(f"{path} exists already; choose another place with --out")
             if not overwrite:
                 raise RunError(

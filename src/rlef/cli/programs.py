@@ -105,12 +105,12 @@ def judge(
 
 
 def _rescore(source: Path, out: Path | None, data: str | None, as_json: bool) -> int:
-    from rlef.jobs.rescore import default_target, rescore_job
+    from rlef.jobs.rescore import rescore_job, target_of
     from rlef.runs import Run
     from rlef.views.console import Console
 
     run = Run.open(source)
-    target = Run.create(out or default_target(source), command=None)
+    target = target_of(source, out)
     console = Console(target)
     try:
         changes = rescore_job(

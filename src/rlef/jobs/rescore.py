@@ -27,6 +27,9 @@ from rlef.sandbox import Sandbox
 from rlef.settings import load_config
 from rlef.views.watcher import Watcher
 
+CHANGES = "rescored.json"
+"""What the second judgement changed; written last."""
+
 
 def rescore_job(
     source: Run, target: Run, watcher: Watcher, *, command: str, data: str | None = None
@@ -46,9 +49,10 @@ def rescore_job(
         )
     problems = Sets(config, watcher.stage).test()
     changes = Changes()
-    found = asyncio.run(_judged(config, source, target, problems, labels, watcher, changes, command))
-    finish(target, config, problems, found)
-    target.write_json("rescored.json", {"from": str(source.path), **asdict(changes)})
+    with target.alone():
+        found = asyncio.run(_judged(config, source, target, problems, labels, watcher, changes, command))
+        finish(target, config, problems, found)
+        target.write_json(CHANGES, {"from": str(source.path), **asdict(changes)})
     return changes
 
 
@@ -89,6 +93,11 @@ async def _judged(
     return found
 
 
-def default_target(source: Path) -> Path:
-    """Where a second judgement goes if nobody says: beside the run."""
-    return source.with_name(f"{source.name}--rescored")
+def target_of(source: Path, out: Path | None) -> Run:
+    """A new run for the second judgement, beside the first if nobody says. One that was cut off is replaced.
+
+    Raises ``RunError`` if there is anything else.
+    """
+    path = out or source.resolve().with_name(f"{source.resolve().name}--rescored")
+    left = Run(path).command() == "judge" and not (path / CHANGES).exists()
+    return Run.create(path, overwrite=left, command=None)

@@ -7,7 +7,6 @@ The `openai` client carries the requests. What may pass (broken connections, sil
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 import random
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from rlef.config import Endpoint as Settings
 from rlef.errors import ConfigError, EndpointError, ModelError, RlefError
 from rlef.policy.chat import ChatRequest, ContextFullError, Reply
+from rlef.policy.completions import SHOWN, UnreadableError, models_of, parsed, reply_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -30,8 +30,6 @@ PAUSES = (0.5, 60.0)
 _CHECK_RETRIES, _CHECK_S = 2, 30.0
 """The list of models is asked for while somebody waits to see whether it works."""
 _NEWER = "max_completion_tokens"
-_SHOWN = 300
-"""Characters of a server's own words in an error line."""
 _TOO_LONG = (
     "context length",
     "context size",
@@ -47,10 +45,6 @@ _TOO_LONG = (
 """How OpenAI, vLLM, llama.cpp, SGLang, TGI, Gemini and Anthropic say that a conversation does not fit."""
 _FILTERED = ("content_filter", "invalid_prompt")
 """Codes of a request that a provider's filter of contents refuses."""
-
-
-class _UnreadableError(Exception):
-    """An answer that is not what was asked for, although its status says so."""
 
 
 class Endpoint:
@@ -98,7 +92,7 @@ class Endpoint:
 
         try:
             limits = await self._tried(
-                None, _models, retries=min(self.settings.retries, _CHECK_RETRIES), patience_s=_CHECK_S
+                None, models_of, retries=min(self.settings.retries, _CHECK_RETRIES), patience_s=_CHECK_S
             )
         except APIStatusError as error:
             if error.status_code not in (403, 404, 405, 501):  # 403: a key that may chat and may not list
@@ -160,7 +154,7 @@ class Endpoint:
         } | self.settings.body
         body = {name: value for name, value in body.items() if value is not None}
         return await self._tried(
-            body, _reply, retries=self.settings.retries, patience_s=self.settings.timeout_s
+            body, reply_of, retries=self.settings.retries, patience_s=self.settings.timeout_s
         )
 
     async def _tried(
@@ -172,8 +166,8 @@ class Endpoint:
         for tried in count():
             try:
                 async with asyncio.timeout(patience_s):  # over the whole answer: one may come byte by byte
-                    return read(_parsed(await self._sent(body)))
-            except (OpenAIError, TimeoutError, _UnreadableError) as error:
+                    return read(parsed(await self._sent(body)))
+            except (OpenAIError, TimeoutError, UnreadableError) as error:
                 if tried >= retries or not _may_pass(error):
                     raise
                 pause_s = _pause(error, tried, longest=self.settings.timeout_s)
@@ -197,7 +191,7 @@ class Endpoint:
         if isinstance(error, APIConnectionError):
             cause = error.__cause__ or error
             raise EndpointError(f"can't reach {url} ({_words(cause)}); is the server running?") from None
-        if isinstance(error, _UnreadableError):
+        if isinstance(error, UnreadableError):
             raise EndpointError(
                 f"{url} gave no chat completion but {_words(error)}; is it an OpenAI-compatible endpoint?"
             ) from None
@@ -250,55 +244,11 @@ def _is_too_long(error: APIStatusError) -> bool:
     return any(sign in text for sign in _TOO_LONG)
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise _UnreadableError(repr(text[:_SHOWN]) if text else "an empty page") from None
-
-
-def _models(found: Any) -> dict[str, int]:
-    """Names of a server's models and their context in tokens, 0 where it does not say (vLLM does)."""
-    rows = found.get("data") if isinstance(found, dict) else None
-    return {
-        str(row["id"]): _count(row.get("max_model_len"))
-        for row in (rows if isinstance(rows, list) else [])
-        if isinstance(row, dict) and "id" in row
-    }
-
-
-def _reply(found: Any) -> Reply:
-    match found:
-        case {"choices": [{"message": {"content": None | str() | list() as content}} as choice, *_]}:
-            usage = found.get("usage")
-            usage = usage if isinstance(usage, dict) else {}
-            return Reply(
-                # Halves of surrogate pairs can be said in JSON and can't be sent back.
-                text=_text(content).encode("utf-8", "replace").decode("utf-8"),
-                finish="length" if choice.get("finish_reason") == "length" else "stop",
-                read=_count(usage.get("prompt_tokens")),
-                wrote=_count(usage.get("completion_tokens")),
-            )
-    raise _UnreadableError(json.dumps(found)[:_SHOWN])
-
-
-def _text(content: str | list[Any] | None) -> str:
-    """What was said, without what was thought: a list holds both in parts, ``None`` is nothing."""
-    if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        return "".join(str(part.get("text", "")) for part in parts)
-    return content or ""
-
-
-def _count(number: object) -> int:
-    return int(number) if isinstance(number, int | float) and 0 < number < 2**53 else 0
-
-
 def _words(error: BaseException) -> str:
     """The error in one line of bounded length, without the key, which some servers repeat."""
     text = " ".join(str(error).split())
     key = os.environ.get(KEY, "")
-    return (text.replace(key, "…") if len(key) > 7 else text)[:_SHOWN] or type(error).__name__
+    return (text.replace(key, "…") if len(key) > 7 else text)[:SHOWN] or type(error).__name__
 
 
 def _listed(names: Mapping[str, int]) -> str:
