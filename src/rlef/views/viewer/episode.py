@@ -9,11 +9,13 @@ from typing import Any
 
 from rlef.views.diff import Piece, marked
 from rlef.views.episodes import EpisodeView, TurnView, passes, view
-from rlef.views.text import TEXT_CHARS, figure, visible
+from rlef.views.text import figure, visible
 from rlef.views.viewer import facts
 
 Json = Mapping[str, Any]
 _FIGURES = ("reward", "value", "advantage")
+SHADED_CHARS = 100_000
+"""Longer answers have no shading, and are cut as other texts are; 8,000 tokens are about 30,000."""
 _NUMBERS_SHOWN = 8
 _STRING_SHOWN = 2000
 _DEPTH = 12
@@ -112,7 +114,7 @@ def shortened(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return {str(name)[:_STRING_SHOWN]: shortened(inner, depth + 1) for name, inner in value.items()}
     if isinstance(value, list):
-        if len(value) > _NUMBERS_SHOWN and all(isinstance(one, int | float) for one in value):
+        if len(value) > _NUMBERS_SHOWN and set(map(type, value)) <= {int, float}:
             return [*value[:_NUMBERS_SHOWN], f"… {len(value) - _NUMBERS_SHOWN:,} more"]
         return [shortened(one, depth + 1) for one in value]
     return value
@@ -204,19 +206,28 @@ def _tokens(turn: Json) -> Tokens | None:
     text, offsets, logprobs = str(turn.get("text", "")), turn.get("offsets"), turn.get("logprobs")
     if not isinstance(offsets, list) or not isinstance(logprobs, list):
         return None
-    if not offsets or len(offsets) != len(logprobs) or len(text) > TEXT_CHARS:
+    if not offsets or len(offsets) != len(logprobs) or len(text) > SHADED_CHARS:
         return None
     ends = [*(int(at) for at in offsets[1:]), len(text)]
     if int(offsets[0]) != 0 or any(a > b for a, b in itertools.pairwise(ends)):
         return None
-    # Piece by piece, so that no escape spans two of them; a lone \r is then written as an escape.
-    pieces = [visible(text[int(a) : b]) for a, b in zip(offsets, ends, strict=True)]
+    shown, lengths = _cut_up(text, [int(at) for at in offsets], ends)
     advantage = turn.get("advantage")
-    each: list[Any] = advantage if isinstance(advantage, list) else [advantage] * len(pieces)
-    usable = len(each) == len(pieces) and all(isinstance(one, int | float) for one in each)
+    each: list[Any] = advantage if isinstance(advantage, list) else [advantage] * len(lengths)
+    usable = len(each) == len(lengths) and set(map(type, each)) <= {int, float}
     return Tokens(
-        text="".join(pieces),
-        lengths=",".join(str(len(piece.encode("utf-16-le")) // 2) for piece in pieces),
+        text=shown,
+        lengths=",".join(map(str, lengths)),
         logprobs=",".join(f"{float(one):.3g}" for one in logprobs),
         advantages=",".join(f"{float(one):.3g}" for one in each) if usable else "",
     )
+
+
+def _cut_up(text: str, starts: Sequence[int], ends: Sequence[int]) -> tuple[str, list[int]]:
+    """A text as it is shown, and the UTF-16 units of each token's piece of it."""
+    spans = list(zip(starts, ends, strict=True))
+    if visible(text) == text and max(text, default="") <= "\uffff":  # nearly always, and much faster
+        return text, [end - start for start, end in spans]
+    # Piece by piece, so that no escape spans two of them; a lone \r is then written as an escape.
+    pieces = [visible(text[start:end]) for start, end in spans]
+    return "".join(pieces), [len(piece.encode("utf-16-le")) // 2 for piece in pieces]
