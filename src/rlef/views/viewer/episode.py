@@ -85,14 +85,17 @@ class EpisodePage:
     facts: tuple[tuple[str, str], ...]
 
 
-def episode_page(row: Json) -> EpisodePage:
-    """A trace row, ready to be laid out. Raises what a row that is no episode's makes Python raise."""
+def episode_page(row: Json, *, shaded: int = SHADED_CHARS) -> EpisodePage:
+    """A trace row, ready to be laid out, with the tokens of answers of up to ``shaded`` characters.
+
+    Raises what a row that is no episode's makes Python raise.
+    """
     shown = view(row, "")
     raw: Sequence[Json] = row["turns"]
     # One scale for all bars, so that a value can be held against the reward; small figures have small bars.
     scale = max([1.0, *(abs(_mean(turn.get(name)) or 0.0) for turn in raw for name in _FIGURES)])
     turns = tuple(
-        _turn(one, raw[n], raw[n + 1] if n + 1 < len(raw) else None, _last_code(raw[:n]), scale)
+        _turn(one, raw[n], raw[n + 1] if n + 1 < len(raw) else None, _last_code(raw[:n]), scale, shaded)
         for n, one in enumerate(shown.turns)
     )
     columns = tuple(name for name in _FIGURES if any(_mean(turn.get(name)) is not None for turn in raw))
@@ -145,13 +148,15 @@ def _last_code(turns: Sequence[Json]) -> object:
     return next((turn["code"] for turn in reversed(turns) if turn.get("code")), None)
 
 
-def _turn(shown: TurnView, turn: Json, after: Json | None, before: object, scale: float) -> TurnPage:
+def _turn(
+    shown: TurnView, turn: Json, after: Json | None, before: object, scale: float, shaded: int
+) -> TurnPage:
     public, hidden = turn.get("public"), turn.get("hidden")
     ids = after is not None and int(after.get("start") or 0) > int(turn.get("end") or 0) > 0
     changed = any(kind != "same" for kind, _ in shown.lines)
     return TurnPage(
         view=shown,
-        tokens=_tokens(turn),
+        tokens=_tokens(turn, shaded),
         lines=tuple(marked(shown.lines)),
         changed=changed,
         same="" if changed or not before else _same(turn.get("code"), before),
@@ -201,12 +206,12 @@ def _mean(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _tokens(turn: Json) -> Tokens | None:
+def _tokens(turn: Json, most: int) -> Tokens | None:
     """The tokens of a turn; None where they were not recorded or the text is too long to shade."""
     text, offsets, logprobs = str(turn.get("text", "")), turn.get("offsets"), turn.get("logprobs")
     if not isinstance(offsets, list) or not isinstance(logprobs, list):
         return None
-    if not offsets or len(offsets) != len(logprobs) or len(text) > SHADED_CHARS:
+    if not offsets or len(offsets) != len(logprobs) or len(text) > most:
         return None
     ends = [*(int(at) for at in offsets[1:]), len(text)]
     if int(offsets[0]) != 0 or any(a > b for a, b in itertools.pairwise(ends)):
