@@ -65,6 +65,24 @@ def test_cost_adds_up_the_rows(evaluated):
     assert cells[:4] == [f"{number:,}" for number in (len(rows), len(turns), read, wrote)]
 
 
+def test_reasons_for_invalid_answers_are_added_up_over_the_turns(evaluated, tmp_path):
+    run = Run(Path(shutil.copytree(evaluated.path, tmp_path / "run")))
+    evaluation = json.loads((run.path / "evaluation.json").read_text())
+    turns = evaluation["per_turn"]["tiny"]["multi_turn"]["turns"]
+    for number, turn in enumerate(turns, 1):
+        turn["invalid_reasons"] = {"no_code": 10 * number, f"other{number}": 1}
+    run.write_json("evaluation.json", evaluation)
+    others = ", ".join(f"other{number} 1" for number, _ in enumerate(turns, 1))
+    assert f"no code {10 * sum(range(len(turns) + 1))}, {others}" in Page(render(run)).text
+
+
+def test_of_several_budgets_the_headline_is_about_the_first_as_the_differences_are(evaluated, tmp_path):
+    run = Run(Path(shutil.copytree(evaluated.path, tmp_path / "run")))
+    results = json.loads((run.path / "results.json").read_text())
+    run.write_json("results.json", results + [row | {"n": 10, "k": 30, "solved": 0.99} for row in results])
+    assert "Solve rate 1@3" in Page(render(run)).text and "Solve rate 10@30" not in Page(render(run)).text
+
+
 def test_what_was_left_out_is_said_before_the_figures(evaluated, tmp_path):
     run = Run(Path(shutil.copytree(evaluated.path, tmp_path / "run")))
     text = (run.path / "config.yaml").read_text()

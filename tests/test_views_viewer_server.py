@@ -248,6 +248,19 @@ def test_what_stands_before_every_prompt_is_shown_before_it(tmp_path):
     assert places == sorted(places)
 
 
+def test_the_tokens_of_a_long_answer_can_be_shaded_and_one_file_is_spared_them(tmp_path):
+    row = rows()[0]
+    text = "é word\n" * 5000
+    row["turns"][0] |= {"text": text, "offsets": list(range(0, 35_000, 7)), "logprobs": [-0.5] * 5000}
+    run = write(tmp_path / "run", TRACES, [row])
+    with serving(run.path) as viewer:
+        page = Page(ask(viewer, "/episode?e=traces.0")[2].decode())
+    (lengths,) = [attrs["data-lengths"] for _, attrs in page.tags if "data-lengths" in attrs]
+    assert lengths == ",".join(["7"] * 5000) and text in page.text
+    out = write_static(run, tmp_path / "one.html", Query()).read_text(encoding="utf-8")
+    assert "data-lengths" not in out.partition("<script")[0] and "characters cut" in out
+
+
 def test_a_row_too_long_to_be_held_is_sent_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(index, "LONGEST_LINE", 100_000)
     run = write(tmp_path, TRACES, huge())

@@ -241,9 +241,7 @@ def _trouble(found: Mapping[str, Json]) -> Panel | None:
         return None
     title = "Invalid answers and time limits"
     reasons = {
-        name: Counter(
-            {why: n for turn in stats["turns"] for why, n in turn.get("invalid_reasons", {}).items()}
-        )
+        name: sum((Counter(turn.get("invalid_reasons")) for turn in stats["turns"]), Counter[str]())
         for name, stats in found.items()
     }
     told = "; ".join(

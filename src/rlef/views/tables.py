@@ -14,7 +14,10 @@ Json = Mapping[str, Any]
 
 def headline(data: RunData) -> dict[str, Any] | None:
     """The solve rate in one sentence: before → after, or one model beside independent samples."""
-    rows = {row["model"]: row for row in data.results if row.get("condition") == "multi_turn"}
+    rows: dict[str, Json] = {}
+    for each in data.results:
+        if each.get("condition") == "multi_turn":
+            rows.setdefault(each["model"], each)  # the first budget: the differences are about it
     row = rows.get("after") or next(iter(rows.values()), None) or next(iter(data.results), None)
     if row is None:
         return None

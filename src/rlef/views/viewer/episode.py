@@ -9,11 +9,13 @@ from typing import Any
 
 from rlef.views.diff import Piece, marked
 from rlef.views.episodes import EpisodeView, TurnView, passes, view
-from rlef.views.text import TEXT_CHARS, figure, visible
+from rlef.views.text import figure, visible
 from rlef.views.viewer import facts
 
 Json = Mapping[str, Any]
 _FIGURES = ("reward", "value", "advantage")
+SHADED_CHARS = 100_000
+"""Longer answers have no shading, and are cut as other texts are; 8,000 tokens are about 30,000."""
 _NUMBERS_SHOWN = 8
 _STRING_SHOWN = 2000
 _DEPTH = 12
@@ -83,14 +85,17 @@ class EpisodePage:
     facts: tuple[tuple[str, str], ...]
 
 
-def episode_page(row: Json) -> EpisodePage:
-    """A trace row, ready to be laid out. Raises what a row that is no episode's makes Python raise."""
+def episode_page(row: Json, *, shaded: int = SHADED_CHARS) -> EpisodePage:
+    """A trace row, ready to be laid out, with the tokens of answers of up to ``shaded`` characters.
+
+    Raises what a row that is no episode's makes Python raise.
+    """
     shown = view(row, "")
     raw: Sequence[Json] = row["turns"]
     # One scale for all bars, so that a value can be held against the reward; small figures have small bars.
     scale = max([1.0, *(abs(_mean(turn.get(name)) or 0.0) for turn in raw for name in _FIGURES)])
     turns = tuple(
-        _turn(one, raw[n], raw[n + 1] if n + 1 < len(raw) else None, _last_code(raw[:n]), scale)
+        _turn(one, raw[n], raw[n + 1] if n + 1 < len(raw) else None, _last_code(raw[:n]), scale, shaded)
         for n, one in enumerate(shown.turns)
     )
     columns = tuple(name for name in _FIGURES if any(_mean(turn.get(name)) is not None for turn in raw))
@@ -112,7 +117,7 @@ def shortened(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return {str(name)[:_STRING_SHOWN]: shortened(inner, depth + 1) for name, inner in value.items()}
     if isinstance(value, list):
-        if len(value) > _NUMBERS_SHOWN and all(isinstance(one, int | float) for one in value):
+        if len(value) > _NUMBERS_SHOWN and set(map(type, value)) <= {int, float}:
             return [*value[:_NUMBERS_SHOWN], f"… {len(value) - _NUMBERS_SHOWN:,} more"]
         return [shortened(one, depth + 1) for one in value]
     return value
@@ -143,13 +148,15 @@ def _last_code(turns: Sequence[Json]) -> object:
     return next((turn["code"] for turn in reversed(turns) if turn.get("code")), None)
 
 
-def _turn(shown: TurnView, turn: Json, after: Json | None, before: object, scale: float) -> TurnPage:
+def _turn(
+    shown: TurnView, turn: Json, after: Json | None, before: object, scale: float, shaded: int
+) -> TurnPage:
     public, hidden = turn.get("public"), turn.get("hidden")
     ids = after is not None and int(after.get("start") or 0) > int(turn.get("end") or 0) > 0
     changed = any(kind != "same" for kind, _ in shown.lines)
     return TurnPage(
         view=shown,
-        tokens=_tokens(turn),
+        tokens=_tokens(turn, shaded),
         lines=tuple(marked(shown.lines)),
         changed=changed,
         same="" if changed or not before else _same(turn.get("code"), before),
@@ -199,24 +206,33 @@ def _mean(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _tokens(turn: Json) -> Tokens | None:
+def _tokens(turn: Json, most: int) -> Tokens | None:
     """The tokens of a turn; None where they were not recorded or the text is too long to shade."""
     text, offsets, logprobs = str(turn.get("text", "")), turn.get("offsets"), turn.get("logprobs")
     if not isinstance(offsets, list) or not isinstance(logprobs, list):
         return None
-    if not offsets or len(offsets) != len(logprobs) or len(text) > TEXT_CHARS:
+    if not offsets or len(offsets) != len(logprobs) or len(text) > most:
         return None
     ends = [*(int(at) for at in offsets[1:]), len(text)]
     if int(offsets[0]) != 0 or any(a > b for a, b in itertools.pairwise(ends)):
         return None
-    # Piece by piece, so that no escape spans two of them; a lone \r is then written as an escape.
-    pieces = [visible(text[int(a) : b]) for a, b in zip(offsets, ends, strict=True)]
+    shown, lengths = _cut_up(text, [int(at) for at in offsets], ends)
     advantage = turn.get("advantage")
-    each: list[Any] = advantage if isinstance(advantage, list) else [advantage] * len(pieces)
-    usable = len(each) == len(pieces) and all(isinstance(one, int | float) for one in each)
+    each: list[Any] = advantage if isinstance(advantage, list) else [advantage] * len(lengths)
+    usable = len(each) == len(lengths) and set(map(type, each)) <= {int, float}
     return Tokens(
-        text="".join(pieces),
-        lengths=",".join(str(len(piece.encode("utf-16-le")) // 2) for piece in pieces),
+        text=shown,
+        lengths=",".join(map(str, lengths)),
         logprobs=",".join(f"{float(one):.3g}" for one in logprobs),
         advantages=",".join(f"{float(one):.3g}" for one in each) if usable else "",
     )
+
+
+def _cut_up(text: str, starts: Sequence[int], ends: Sequence[int]) -> tuple[str, list[int]]:
+    """A text as it is shown, and the UTF-16 units of each token's piece of it."""
+    spans = list(zip(starts, ends, strict=True))
+    if visible(text) == text and max(text, default="") <= "\uffff":  # nearly always, and much faster
+        return text, [end - start for start, end in spans]
+    # Piece by piece, so that no escape spans two of them; a lone \r is then written as an escape.
+    pieces = [visible(text[start:end]) for start, end in spans]
+    return "".join(pieces), [len(piece.encode("utf-16-le")) // 2 for piece in pieces]

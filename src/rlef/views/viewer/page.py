@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from rlef.views.rundata import opening_messages, settings_of
 from rlef.views.text import clipped, figure, visible
-from rlef.views.viewer.episode import EpisodePage, episode_page, shortened
+from rlef.views.viewer.episode import SHADED_CHARS, EpisodePage, episode_page, shortened
 from rlef.views.viewer.facts import Facts, read_row
 from rlef.views.viewer.index import LONGEST_LINE, Entry, Index
 from rlef.views.viewer.query import PAGE, SORTS, Hits, Query, search
@@ -193,12 +193,12 @@ def render_list(
     )
 
 
-def render_episode(index: Index, entry: Entry, **more: Any) -> str:
-    """One episode; its raw row alone where it is damaged."""
+def render_episode(index: Index, entry: Entry, *, shaded: int = SHADED_CHARS, **more: Any) -> str:
+    """One episode; its raw row alone where it is damaged. ``shaded`` as ``episode_page`` has it."""
     row, damage = _row(index, entry)
     episode: EpisodePage | None = None
     if row is not None:
-        episode, damage = _laid_out(row)
+        episode, damage = _laid_out(row, shaded)
     if row is None:
         raw = index.line(entry, 20_000).decode("utf-8", "backslashreplace")
     else:
@@ -259,9 +259,9 @@ def _row(index: Index, entry: Entry) -> tuple[dict[str, Any] | None, str]:
     )
 
 
-def _laid_out(row: dict[str, Any]) -> tuple[EpisodePage | None, str]:
+def _laid_out(row: dict[str, Any], shaded: int) -> tuple[EpisodePage | None, str]:
     try:
-        return episode_page(row), ""
+        return episode_page(row, shaded=shaded), ""
     except Exception as error:  # a row may be wrong in any way, and each is shown
         return (
             None,

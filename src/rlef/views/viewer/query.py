@@ -187,7 +187,7 @@ def _texts(index: Index, snapshot: Snapshot, needle: str, base: Mask) -> Mask:
             prompts[facts.prompt]
             or needle in facts.problem_id.lower()
             or needle in facts.family.lower()
-            or needle in index.said(entry)
+            or index.says(entry, needle)
         )
     return mask
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from rlef.errors import RunError
 from rlef.runs import Run, write_whole
 from rlef.views.rundata import opening_messages, settings_of
+from rlef.views.text import TEXT_CHARS
 from rlef.views.viewer.index import Entry, Index, values_of
 from rlef.views.viewer.page import CODES, HELP, render, render_episode, render_list
 from rlef.views.viewer.query import Query, search
@@ -55,6 +56,7 @@ def one_file(index: Index, entries: list[Entry], note: str = "") -> str:
             previous=f"#e-{names[n - 1]}" if n else "",
             next=f"#e-{names[n + 1]}" if n + 1 < len(names) else "",
             before=before,
+            shaded=TEXT_CHARS,  # the file holds all of them
         )
         for n, entry in enumerate(entries)
     ]
