@@ -28,7 +28,7 @@ from typing import Any, Self
 
 import rlef.config
 from benchmarks import peers
-from benchmarks.humaneval_programs import Task, mutants, tasks
+from benchmarks.humaneval_programs import RECORDED, Task, mutants, tasks
 from benchmarks.jail import jailed
 from benchmarks.machine import ALL, say
 from benchmarks.module import main
@@ -64,9 +64,9 @@ class Evalplus:
         folder = peers.folder("evalplus", "evalplus/evaluate.py")
         worker = Path(__file__).with_name("humaneval_judging_worker.py")
         sources = Path(rlef.config.__file__).parents[1]
-        words = [str(worker), json.dumps(list(cpus)), str(folder), str(sources)]
+        words = [str(worker), json.dumps(list(cpus)), str(folder), str(sources), str(RECORDED.parent)]
         self._process = subprocess.Popen(
-            [*jailed([folder, worker, sources]), sys.executable, "-I", "-W", "ignore", *words],
+            [*jailed([folder, worker, sources, RECORDED]), sys.executable, "-I", "-W", "ignore", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,20 +1,19 @@
 """evalplus judging answers with its own pool of processes, for ``humaneval_judging``. Runs in a jail.
 
-    python -I humaneval_judging_worker.py CPUS PEERS SOURCES
+    python -I humaneval_judging_worker.py CPUS PEERS SOURCES FOLDER
 
-The first line of stdin is a list of HumanEval's rows; the answer to each is what its ``check`` calls the
-reference with, and what that returns, as rlef's plain data. Every further line is a number of processes and
-a list of pairs of row and program; its answer is the milliseconds, and which of the programs pass.
+FOLDER holds ``humaneval_recorded.py``. The first line of stdin is a list of HumanEval's rows; the answer to
+each is what its ``check`` calls the reference with, and what that returns, as rlef's plain data. Every
+further line is a number of processes and a list of pairs of row and program; its answer is the
+milliseconds, and which of the programs pass.
 """
 
 from __future__ import annotations
 
-import copy
 import importlib
 import importlib.util
 import json
 import os
-import random
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -36,26 +35,12 @@ def evalplus(folder: str) -> ModuleType:
     return importlib.import_module("evalplus.evaluate")
 
 
-def recorded(row: dict[str, Any]) -> list[list[Any]]:
-    """The arguments of every call that ``check`` makes of the reference."""
-    space: dict[str, Any] = {}
-    exec(row["prompt"] + row["canonical_solution"] + "\n" + row["test"], space)  # in a jail
-    found: list[list[Any]] = []
-
-    def watched(*arguments: Any) -> Any:
-        found.append(list(copy.deepcopy(arguments)))
-        return space[row["entry_point"]](*arguments)
-
-    random.seed(0)
-    space["check"](watched)
-    return found
-
-
 def prepare(module: ModuleType, rows: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
     """Problems and expected outputs as evalplus has them, outputs by its own code."""
     problems, truths = [], []
+    recorded = importlib.import_module("humaneval_recorded")
     for row in rows:
-        inputs = recorded(row)
+        inputs = recorded.recorded(row)
         source = row["prompt"] + row["canonical_solution"]
         outputs, took = module.trusted_exec(source, inputs, row["entry_point"], record_time=True)
         problems.append({**row, "base_input": inputs, "plus_input": [], "atol": 0})
@@ -63,10 +48,10 @@ def prepare(module: ModuleType, rows: list[dict[str, Any]]) -> tuple[list[Any], 
     return problems, truths
 
 
-def main(cpus: str, folder: str, sources: str) -> None:
+def main(cpus: str, folder: str, sources: str, beside: str) -> None:
     os.sched_setaffinity(0, json.loads(cpus))
     module = evalplus(folder)
-    sys.path.insert(0, sources)
+    sys.path[:0] = [sources, beside]
     plain = importlib.import_module("rlef.problems.plain")
     problems, truths = prepare(module, json.loads(sys.stdin.readline()))
     for problem, truth in zip(problems, truths, strict=True):

@@ -21,6 +21,8 @@ from rlef.problems.types import Limits, Problem
 from scripts.differential_mutants import mutate
 
 FILE = "HumanEval.jsonl.gz"
+RECORDED = Path(__file__).with_name("humaneval_recorded.py")
+"""A module that both jailed workers import."""
 
 
 @dataclass(frozen=True)

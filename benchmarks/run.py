@@ -37,6 +37,7 @@ MODULES = (
     "function_calls",
     "numpy_programs",
     "cpp",
+    "javascript",
     "oversubscription",
     "isolation_cost",
     "slot_memory",

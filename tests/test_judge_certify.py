@@ -3,11 +3,18 @@
 import asyncio
 import json
 import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from judge_help import cases, problem, with_judge
 from rlef.cli import run as command
+from rlef.jobs import certify as certify_job
+from rlef.jobs.certify import Kept
 from rlef.judge.certify import Certifier
 from rlef.judge.findings import Certificate, Kind
 from rlef.judge.scripted import ScriptedSandbox
@@ -89,6 +96,20 @@ def test_a_flaky_reference_is_found_with_the_test_and_told_from_order():
     assert not found.solutions[0].steady
 
 
+@pytest.mark.parametrize("fails", [0, 1])
+def test_a_solution_that_passes_in_some_run_is_flaky_and_neither_failing_nor_another_answer(fails):
+    runs = []
+
+    def answer(code, stdin):
+        if code == ALSO_RIGHT or stdin != b"3":
+            return b"%d" % (2 * int(stdin))
+        runs.append(code)
+        return b"x" if len(runs) - 1 == fails else b"6"
+
+    found = scripted(known(RIGHT, ALSO_RIGHT), answer)
+    assert kinds(found) == ["flaky"] and found.findings[0].tests == ("hidden[0]",)
+
+
 def test_a_verdict_that_hangs_on_the_order_of_the_tests_is_called_that():
     before = [b""]
 
@@ -122,6 +143,27 @@ def test_a_failing_sandbox_is_no_verdict_on_the_problem():
 
     found = scripted(known(RIGHT), answer)
     assert kinds(found) == ["judge_error"] and found.wrong and not found.reasons()
+    assert "it broke" in found.findings[0].text
+
+
+def test_a_checker_that_fails_each_time_is_no_failure_of_the_sandbox_and_keeps_the_problem_out():
+    crash = Checker(source="answer = open('answer.txt').read()\nraise ValueError(answer)\n")
+    unknown = Checker(source="class A {}", language="java")
+    one, other = certified(
+        known(RIGHT, comparison="checker", checker=crash),
+        known(RIGHT, comparison="checker", checker=unknown),
+    )
+    assert kinds(one) == ["nothing_passes", "checker_fails"] and one.wrong
+    every = "public[0], public[1], hidden[0], hidden[1] and 1 more"
+    assert one.reasons() == (f"nothing_passes: solution 0: the checker failed (exit code 3) on {every}",)
+    assert kinds(other) == ["judge_error"] and "'java'" in other.findings[0].text and not other.reasons()
+
+
+def test_nothing_of_what_the_programs_print_is_kept(monkeypatch):
+    kept = []
+    monkeypatch.setattr("rlef.judge.certify.of_references", lambda problem, good: kept.extend(good) or [])
+    scripted(known(RIGHT), lambda code, stdin: b"a long output")
+    assert len(kept) == 1 and "output" not in repr(kept[0].runs)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -169,8 +211,36 @@ def test_limits_that_are_tight_for_the_best_reference_are_told_with_the_factor()
         "solution 0 takes 0.80 of the limit of 100 MiB",
     ]
     assert not tight.wrong and [one.cpu for one in tight.solutions] == [0.75, 0.6]
+    assert kinds(
+        scripted(known("a", ("b", "wrong_answer"), limits=limits), spent({"a": 1.0, "b": 0.1}, 1))
+    ) == [
+        "bad_passes",
+        "unfailed_tests",
+    ]
     roomy = scripted(known("a", "b", limits=limits), spent({"a": 1.5, "b": 1.0}, 50 * 2**20))
     assert kinds(roomy) == []
+
+
+def test_a_limit_that_stops_every_reference_is_tight_and_said_to_be():
+    def late(code, stdin):
+        slow = code == "slow" and stdin == b"4"
+        return RunResult(status=Status.CPU_LIMIT if slow else Status.EXITED, stdout=b"%d" % (2 * int(stdin)))
+
+    found = scripted(known("slow", ("bad", "time_limit")), late)
+    tight = next(finding for finding in found.findings if finding.kind is Kind.TIGHT_TIME)
+    assert tight.text == "solution 0 is stopped at the limit of 2 s of CPU time, and none passes"
+    assert kinds(found)[0] == "nothing_passes"
+    assert "tight_time" not in kinds(scripted(known("slow", "quick"), late))
+
+
+def test_limits_are_tight_for_the_solutions_of_one_language_whatever_another_takes():
+    def spent(code, stdin):
+        cpu_s = 1.5 if code == "python" else 0.01
+        return RunResult(status=Status.EXITED, stdout=b"%d" % (2 * int(stdin)), cpu_s=cpu_s)
+
+    both = known(solutions=(Solution(code="c++", language="cpp17"), Solution(code="python")))
+    found = asyncio.run(Certifier(ScriptedSandbox(spent), spoken=("python", "cpp17")).certify(both))
+    assert [one.text for one in found.findings] == ["solution 1 takes 0.75 of the limit of 2 s of CPU time"]
 
 
 SEVERAL = "If there are several answers, print any of them."
@@ -190,6 +260,8 @@ def test_several_right_answers_without_a_checker_go_to_quarantine():
     assert "print any of them" in one.findings[0].quote and "any of" not in one.reasons()[0]
     assert kinds(two) == ["several_answers"] and not two.reasons()
     assert same.reasons(), "one program written twice is no second opinion"
+    (against,) = certified(known(RIGHT, ALSO_RIGHT, WRONG, statement=SEVERAL))
+    assert against.reasons(), "a third prints something else: that two agree proves nothing"
     assert kinds(ordered) == kinds(listed) == kinds(checked) == []
 
 
@@ -327,8 +399,85 @@ def test_an_interrupted_validation_goes_on_where_it_was(three, tmp_path, capsys,
     assert ran == ["sound"]
 
 
-def test_another_kind_of_file_is_not_written_over(three, tmp_path, capsys):
+@pytest.mark.parametrize("text", ['{"my": "notes"}\n', '{"my": "notes"}', "[" * 100_000 + "\n"])
+def test_another_kind_of_file_is_not_written_over(three, tmp_path, capsys, text):
     other = tmp_path / "notes.jsonl"
-    other.write_text('{"my": "notes"}\n')
-    code, _, err = validate(capsys, three, "--out", str(other))
-    assert code == 2 and "choose another name" in err and other.read_text() == '{"my": "notes"}\n'
+    other.write_text(text)
+    code, out, err = validate(capsys, three, "--out", str(other))
+    assert code == 2 and not out and "choose another name" in err and other.read_text() == text
+
+
+def test_a_place_that_can_be_no_list_of_this_set_is_told_before_anything_runs(three, tmp_path, capsys):
+    theirs = quarantine.write(tmp_path / "theirs.json", quarantine.Quarantine(dataset="mbpp", made_by=""))
+    before = theirs.read_text()
+    for place in (three, str(theirs), str(tmp_path)):
+        code, out, err = validate(capsys, three, "--quarantine", place)
+        assert code == 2 and not out and err.count("\n") == 1
+    code, out, _ = validate(capsys, three, "--quarantine", "new.json", "--out", "new.json")
+    assert code == 2 and not out
+    assert theirs.read_text() == before and "sound" in Path(three).read_text()
+
+
+def test_a_list_keeps_what_it_has_of_problems_that_were_not_looked_at(three, capsys):
+    from rlef.problems.load import load
+
+    place = quarantine.place_of("three.jsonl")
+    validate(capsys, three, "--quarantine", str(place), "--also", "bad_passes")
+    _, _, err = validate(capsys, three, "--quarantine", str(place), "--limit", "2")
+    assert [one.id for one in quarantine.read(place).problems] == ["broken", "weak"]
+    assert "1 of them from before" in err
+    assert quarantine.apply(load(three, "test"))[0].ids() == ["sound"]
+
+
+def test_two_validations_do_not_write_one_file(three, tmp_path, capsys):
+    rows = tmp_path / "rows.jsonl"
+    with Kept(rows, ["python"]):
+        code, out, err = validate(capsys, three, "--out", str(rows))
+    assert code == 2 and not out and "another process" in err
+
+
+SLOW = """
+import time
+end = time.process_time() + 1.5
+while time.process_time() < end:
+    pass
+print(2 * int(input()))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_what_is_done_when_it_is_stopped_is_kept(tmp_path, capsys, three, how):
+    problems = [known(WRONG, id="broken"), known(*[f"# {at}{SLOW}" for at in range(50)], id="slow")]
+    path = str(write_problems(tmp_path / "set.jsonl", problems))
+    rows = tmp_path / "rows.jsonl"
+    words = ["data", "validate", path, "--out", str(rows), "--quarantine", "list.json"]
+    process = subprocess.Popen([sys.executable, "-m", "rlef", *words], stderr=subprocess.PIPE, text=True)
+    while not (rows.exists() and rows.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate()
+    assert process.returncode == (130 if how == signal.SIGINT else -how)
+    assert how == signal.SIGKILL or "the same command goes on" in err
+    assert not Path("list.json").exists()
+    before = rows.read_text()
+    # The one that is done is not run again, or there would be a second row.
+    assert validate(capsys, path, "--out", str(rows), "--limit", "1")[0] == 3
+    assert rows.read_text() == before and before.count("\n") == 1
+
+
+def test_ids_that_would_act_on_the_terminal_are_escaped(tmp_path, capsys, three):
+    path = str(write_problems(tmp_path / "bad.jsonl", [known(WRONG, id="a\x1b]0;b\x07")]))
+    assert "a\\x1b]0;b\\x07: quarantine\n" in validate(capsys, path)[1]
+
+
+def test_the_time_to_go_is_judged_by_the_tests_that_are_left(monkeypatch):
+    now, said = [0.0], []
+    monkeypatch.setattr("rlef.jobs.certify.time.monotonic", lambda: now[0])
+    progress = certify_job._Progress(3, 1000, said.append)
+    progress.known(800)  # kept from before: no time was spent on them
+    progress.done()
+    for at in range(1, 5):
+        now[0] = 9.0 * at
+        progress.ran(20)
+    assert said == ["1 of 3 problems, 72 s to go", "1 of 3 problems, 54 s to go"]

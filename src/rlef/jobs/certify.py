@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import time
@@ -13,7 +14,7 @@ from typing import Self
 
 from rlef import __version__
 from rlef.config import Sandbox as Settings
-from rlef.errors import DataError
+from rlef.errors import DataError, RunError
 from rlef.judge.certify import Certifier, chosen
 from rlef.judge.findings import Certificate, Kind
 from rlef.problems.jsonl import problem_to_row
@@ -51,6 +52,12 @@ class Kept:
             if path.exists():
                 self._places = _places(path)
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = path.open("ab")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                raise RunError(f"another process is writing {path}; wait for it, or stop it first") from None
             self._file = Appender(path)
 
     def holds(self, problem: Problem) -> bool:
@@ -79,6 +86,7 @@ class Kept:
     def __exit__(self, *_: object) -> None:
         if self._file:
             self._file.close()
+            self._lock.close()
 
 
 def _places(path: Path) -> dict[str, int]:
