@@ -2,10 +2,10 @@
 
 By a run of ``ngram`` words that a benchmark's statement has too, punctuation and case apart: 13 words
 in the GPT-3 paper (Brown et al. 2020, appendix C), 8 in s1 and open-r1. A statement of fewer words, but
-8 at least, is a run as a whole, as there; a third of MBPP's sentences are that short. A run that more than ``common``
-training problems have is boilerplate (*the first line contains the number of test cases*) and does
-not count, as in that paper, and neither does a run of numbers alone (*1 2 3 4*). Beside that, and
-whatever is common: by an equal statement, by equal tests, and by an equal right program.
+8 at least, is a run as a whole, as there; a third of MBPP's sentences are that short. A run that more
+than ``common`` training problems have is boilerplate (*the first line contains the number of test
+cases*) and does not count, as in that paper, and neither does a run of numbers alone (*1 2 3 4*). Beside
+that, and whatever is common: by an equal statement, by equal tests, and by an equal right program.
 """
 
 from __future__ import annotations

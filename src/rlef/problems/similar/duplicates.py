@@ -161,7 +161,9 @@ def _proposed(shingled: Sequence[Hashes], near: float, labels: Numbers) -> Itera
     for band in range(count):
         buckets: dict[bytes, list[int]] = {}
         for number in numbers:
-            buckets.setdefault(signatures[number, band * rows : (band + 1) * rows].tobytes(), []).append(number)
+            buckets.setdefault(signatures[number, band * rows : (band + 1) * rows].tobytes(), []).append(
+                number
+            )
         for bucket in buckets.values():
             few = len(bucket) <= _FEW
             yield from combinations(bucket, 2) if few else _crowd(bucket, shingled, near, labels)
