@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlef.problems.importers.mbpp import statement_of
 from rlef.problems.similar.contamination import contamination
 from rlef.problems.similar.duplicates import (
     PERMUTATIONS,
@@ -151,6 +152,21 @@ def test_groups_are_those_of_comparing_every_pair(near):
             assert pair.similarity == pytest.approx(exact) and exact >= near
 
 
+@pytest.mark.parametrize("near", [0.5, 0.65, 0.8])
+def test_problems_of_one_template_are_grouped_as_comparing_every_pair_groups_them(near):
+    rng = random.Random(near)
+    template, texts = [f"w{rng.randrange(900)}" for _ in range(80)], []
+    for _ in range(60):
+        words = list(template)
+        for _ in range(rng.choice([1, 2, 3, 4])):
+            words[rng.randrange(80)] = f"x{rng.randrange(10**6)}"
+        texts.append(" ".join(words))
+    sets = [set(runs(text, 5)) for text in texts]
+    expected = components(60, lambda a, b: len(sets[a] & sets[b]) / len(sets[a] | sets[b]) >= near)
+    found = duplicates([problem(n, text) for n, text in enumerate(texts)], near)
+    assert [list(map(int, group.ids)) for group in found] == expected != []
+
+
 def test_of_many_pairs_at_the_threshold_almost_none_is_overlooked():
     rng, missed, pairs = random.Random(8), 0, 400
     for _ in range(pairs):
@@ -250,6 +266,28 @@ def test_statements_tests_and_programs_of_a_benchmark_are_known_whatever_their_w
         ("tested", "h/1", "tests", "3 tests"),
         ("half", "h/1", "tests", "3 tests"),
         ("solved", "h/2", "solution", ""),
+    ]
+
+
+def test_a_short_sentence_of_mbpp_is_known_inside_a_longer_statement_with_other_tests():
+    def of_mbpp(sentence):
+        return statement_of(sentence, "assert sort_it([2, 1]) == [1, 2]")
+
+    text = "Write a function to sort a given list of words by length."  # 12 words
+    bench = {"mbpp": [problem("m/1", of_mbpp(text)), problem("m/2", of_mbpp("Sort a list of numbers."))]}
+    train = [
+        problem("inside", f"Here is your task: {text} Your code should pass these tests."),
+        problem("alone", text),
+        problem("tiny", "Please sort a list of numbers."),
+        problem("same", "sort a list of numbers"),
+        problem("part", "Write a function to sort a given list of words by their weight."),
+    ]
+    hits = contamination(train, bench).hits
+    assert [(hit.id, hit.other, hit.reason) for hit in hits] == [
+        ("inside", "m/1", "ngram"),
+        ("alone", "m/1", "statement"),
+        ("alone", "m/1", "ngram"),
+        ("same", "m/2", "statement"),
     ]
 
 

@@ -1,10 +1,11 @@
 """Training problems that are known from a benchmark.
 
 By a run of ``ngram`` words that a benchmark's statement has too, punctuation and case apart: 13 words
-in the GPT-3 paper (Brown et al. 2020, appendix C), 8 in s1 and open-r1. A run that more than ``common``
-training problems have is boilerplate (*the first line contains the number of test cases*) and does
-not count, as in that paper, and neither does a run of numbers alone (*1 2 3 4*). Beside that, and
-whatever is common: by an equal statement, by equal tests, and by an equal right program.
+in the GPT-3 paper (Brown et al. 2020, appendix C), 8 in s1 and open-r1. A statement of fewer words, but
+8 at least, is a run as a whole, as there; a third of MBPP's sentences are that short. A run that more
+than ``common`` training problems have is boilerplate (*the first line contains the number of test
+cases*) and does not count, as in that paper, and neither does a run of numbers alone (*1 2 3 4*). Beside
+that, and whatever is common: by an equal statement, by equal tests, and by an equal right program.
 """
 
 from __future__ import annotations
@@ -13,17 +14,28 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rlef.problems.similar.words import Hashes, grams, hash_of, solutions_of, tests_of, words_of
+from rlef.problems.similar.words import (
+    Hashes,
+    grams,
+    hash_of,
+    own_text,
+    solutions_of,
+    tests_of,
+    words_of,
+)
 from rlef.problems.types import Problem
 
 Reason = Literal["statement", "ngram", "tests", "solution"]
 
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 NGRAM = 13
+SHORTEST = 8
+"""Words that a whole statement must have to be a run."""
 COMMON = 10
 LEAST_TESTS = 3
 """Tests that two problems must share at least, and half of the fewer ones, to be the same."""
@@ -83,6 +95,25 @@ def _hit(problem: Problem, other: _Other, reason: Reason, what: str = "") -> Hit
     return Hit(id=problem.id, benchmark=other[0], other=other[1], reason=reason, what=what)
 
 
+def _own_words(problem: Problem) -> list[str]:
+    return words_of(own_text(problem.statement))
+
+
+class _Index(NamedTuple):
+    """Runs of one length: their hashes, sorted, and the numbers of the problems that have them."""
+
+    hashes: Hashes
+    owners: NDArray[np.intp]
+
+
+def _index(runs: list[tuple[int, Hashes]]) -> _Index:
+    every = np.concatenate([hashes for _, hashes in runs])
+    owners = np.repeat([number for number, _ in runs], [len(hashes) for _, hashes in runs])
+    # Of a run that several problems have, the first one's name is told.
+    hashes, first = np.unique(every, return_index=True)
+    return _Index(hashes, owners[first])
+
+
 class _Known:
     """Everything of the benchmarks that a training problem is held against."""
 
@@ -92,25 +123,21 @@ class _Known:
         self.solutions: dict[int, _Other] = {}
         self.tests: dict[int, list[_Other]] = {}
         self.sizes: dict[_Other, int] = {}
-        others: list[_Other] = []
-        each: list[Hashes] = []
+        self.others: list[_Other] = []
+        each: dict[int, list[tuple[int, Hashes]]] = {}
         for name, problems in benchmarks.items():
             for problem in problems:
-                other = (name, problem.id)
-                words = words_of(problem.statement)
-                each.append(np.unique(grams(words, ngram)))
-                others.append(other)
-                self._learn(problem, other, words)
-        self.others = others
-        every = np.concatenate(each) if each else np.empty(0, dtype=np.uint64)
-        owners = np.repeat(np.arange(len(each)), [len(runs) for runs in each])
-        # Of a run that several problems have, the first one's name is told.
-        self.hashes, first = np.unique(every, return_index=True)
-        self.owners = owners[first]
+                number, words, own = len(self.others), words_of(problem.statement), _own_words(problem)
+                each.setdefault(ngram, []).append((number, np.unique(grams(words, ngram))))
+                if SHORTEST <= len(own) < ngram:
+                    each.setdefault(len(own), []).append((number, grams(own, len(own))))
+                self.others.append((name, problem.id))
+                self._learn(problem, self.others[-1], own)
+        self.indexes = {length: _index(runs) for length, runs in each.items()}
 
-    def _learn(self, problem: Problem, other: _Other, words: list[str]) -> None:
-        if words:
-            self.statements.setdefault(hash_of(" ".join(words)), other)
+    def _learn(self, problem: Problem, other: _Other, own: list[str]) -> None:
+        if own:
+            self.statements.setdefault(hash_of(" ".join(own)), other)
         for code in solutions_of(problem, LEAST_SOLUTION):
             self.solutions.setdefault(code, other)
         tests = tests_of(problem)
@@ -121,22 +148,21 @@ class _Known:
     def runs(self, problem: Problem) -> dict[str, _Other]:
         """The runs of words in the statement that a benchmark has, and which problem has them."""
         words = words_of(problem.statement)
-        found = grams(words, self.ngram)
-        if not len(found) or not len(self.hashes):
-            return {}
-        places = np.minimum(np.searchsorted(self.hashes, found), len(self.hashes) - 1)
-        known = np.flatnonzero(self.hashes[places] == found).tolist()
-        named = {start: " ".join(words[start : start + self.ngram]) for start in known}
-        return {
-            run: self.others[self.owners[places[start]]]
-            for start, run in named.items()
-            if _HAS_LETTER.search(run)
-        }
+        named: dict[str, _Other] = {}
+        for length, index in self.indexes.items():
+            found = grams(words, length)
+            if not len(found) or not len(index.hashes):
+                continue
+            places = np.minimum(np.searchsorted(index.hashes, found), len(index.hashes) - 1)
+            for start in np.flatnonzero(index.hashes[places] == found).tolist():
+                run = " ".join(words[start : start + length])
+                named[run] = self.others[index.owners[places[start]]]
+        return {run: other for run, other in named.items() if _HAS_LETTER.search(run)}
 
     def same(self, problem: Problem) -> list[Hit]:
         """Equal statement, tests or right program."""
         hits = []
-        other = self.statements.get(hash_of(" ".join(words_of(problem.statement))))
+        other = self.statements.get(hash_of(" ".join(_own_words(problem))))
         if other:
             hits.append(_hit(problem, other, "statement"))
         tests = tests_of(problem)

@@ -16,16 +16,21 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rlef.problems.similar.words import Hashes, grams, tests_of, words_of
+from rlef.problems.similar.words import Hashes, grams, hash_of, tests_of, words_of
 from rlef.problems.types import Problem
 
 Kind = Literal["statement", "tests", "near"]
+Numbers = NDArray[np.intp]
+_Two = tuple[int, int]
 
 SHINGLE = 5
 """Words in a run. A shorter statement is one run."""
 PERMUTATIONS = 128
 _AT_ONCE = 4096
+_FEW = 16
+"""Problems in a bucket up to which every pair is looked at."""
 RECALL = 0.995
 """At least this share of the pairs at the very threshold is proposed; of more similar pairs, more."""
 LEAST_TESTS = 3
@@ -57,15 +62,19 @@ def duplicates(problems: Sequence[Problem], near: float | None = 0.8) -> list[Gr
     ``near``: the least similarity of two statements, above 0 and at most 1; None finds equal ones
     alone. A group has just as many pairs as tie it together.
     """
-    words = [words_of(problem.statement) for problem in problems]
-    shingled = [shingles(text) for text in words]
+    keys, shingled = [], []
+    for problem in problems:
+        words = words_of(problem.statement)
+        keys.append(hash_of(" ".join(words)) if words else None)
+        shingled.append(shingles(words))
     ties = _Ties(len(problems))
     found: list[tuple[int, int, Kind]] = []
-    found += [(*pair, "statement") for pair in ties.new(_equal([" ".join(text) for text in words]))]
+    found += [(*pair, "statement") for pair in ties.new(_equal(keys))]
     found += [(*pair, "tests") for pair in ties.new(_equal(list(map(_test_key, problems))))]
     if near is not None:
         close = ties.new(
-            _proposed(shingled, near), lambda one, other: jaccard(shingled[one], shingled[other]) >= near
+            _proposed(shingled, near, ties.labels),
+            lambda one, other: jaccard(shingled[one], shingled[other]) >= near,
         )
         found += [(*pair, "near") for pair in close]
     return _groups(problems, shingled, found, ties)
@@ -110,25 +119,19 @@ _SHIFTS = np.array([_DRAWS.getrandbits(64) for _ in range(PERMUTATIONS)], dtype=
 
 
 class _Ties:
-    """Which problems are in one group so far: a union-find over their numbers."""
+    """Which problems are in one group so far: a group is labelled with the number of its first problem."""
 
     def __init__(self, count: int) -> None:
-        self.parent = list(range(count))
-
-    def root(self, number: int) -> int:
-        while self.parent[number] != number:
-            self.parent[number] = self.parent[self.parent[number]]
-            number = self.parent[number]
-        return number
+        self.labels = np.arange(count)
 
     def new(
         self, pairs: Iterable[tuple[int, int]], holds: Callable[[int, int], bool] = lambda left, right: True
     ) -> Iterator[tuple[int, int]]:
         """Those pairs that hold and tie two groups together, which they do from then on."""
         for left, right in pairs:
-            one, other = sorted((self.root(left), self.root(right)))
+            one, other = sorted((self.labels[left], self.labels[right]))
             if one != other and holds(left, right):
-                self.parent[other] = one
+                self.labels[self.labels == other] = one
                 yield left, right
 
 
@@ -147,18 +150,45 @@ def _test_key(problem: Problem) -> tuple[int, ...]:
     return tuple(sorted(tests)) if len(tests) >= LEAST_TESTS else ()
 
 
-def _proposed(shingled: Sequence[Hashes], near: float) -> Iterator[tuple[int, int]]:
+def _proposed(shingled: Sequence[Hashes], near: float, labels: Numbers) -> Iterator[_Two]:
     """Pairs of numbers whose signatures agree in a band, those of the same shingles apart."""
     different = {items.tobytes(): number for number, items in reversed(list(enumerate(shingled)))}
     numbers = sorted(number for number in different.values() if len(shingled[number]))
-    signatures = [min_hashes(shingled[number]) for number in numbers]
+    signatures = np.zeros((len(shingled), PERMUTATIONS), dtype=np.uint32)
+    for number in numbers:
+        signatures[number] = min_hashes(shingled[number])
     count, rows = bands(near)
     for band in range(count):
         buckets: dict[bytes, list[int]] = {}
-        for number, signature in zip(numbers, signatures, strict=True):
-            buckets.setdefault(signature[band * rows : (band + 1) * rows].tobytes(), []).append(number)
+        for number in numbers:
+            buckets.setdefault(signatures[number, band * rows : (band + 1) * rows].tobytes(), []).append(
+                number
+            )
         for bucket in buckets.values():
-            yield from combinations(bucket, 2)
+            few = len(bucket) <= _FEW
+            yield from combinations(bucket, 2) if few else _crowd(bucket, shingled, near, labels)
+
+
+def _crowd(bucket: list[int], shingled: Sequence[Hashes], near: float, labels: Numbers) -> Iterator[_Two]:
+    """Pairs of a large bucket that are alike enough and not in one group by now.
+
+    Of a thousand problems made from one template, nearly all agree in a band, alike enough or not. So all
+    earlier ones are compared at once, by the lists of those that have each shingle.
+    """
+    members = np.array(bucket)
+    sizes = np.array([len(shingled[number]) for number in bucket])
+    every, codes = np.unique(np.concatenate([shingled[number] for number in bucket]), return_inverse=True)
+    having = np.repeat(np.arange(len(bucket)), sizes)[np.argsort(codes, kind="stable")]
+    lists = np.split(having, np.cumsum(np.bincount(codes, minlength=len(every)))[:-1])
+    own = np.split(codes, np.cumsum(sizes)[:-1])
+    for at in range(1, len(bucket)):
+        yield bucket[0], bucket[at]
+        apart = labels[members[:at]] != labels[members[at]]
+        if not apart.any():
+            continue
+        shared = np.bincount(np.concatenate([lists[code] for code in own[at]]), minlength=len(bucket))[:at]
+        alike = shared / (sizes[:at] + sizes[at] - shared) >= near
+        yield from ((int(other), bucket[at]) for other in members[:at][apart & alike])
 
 
 def _groups(
@@ -169,12 +199,12 @@ def _groups(
 ) -> list[Group]:
     members: dict[int, list[int]] = {}
     for number in range(len(problems)):
-        members.setdefault(ties.root(number), []).append(number)
+        members.setdefault(int(ties.labels[number]), []).append(number)
     pairs: dict[int, list[Pair]] = {}
     for left, right, kind in sorted(found):
         similarity = 1.0 if kind == "statement" else jaccard(shingled[left], shingled[right])
         pair = Pair(first=problems[left].id, second=problems[right].id, kind=kind, similarity=similarity)
-        pairs.setdefault(ties.root(left), []).append(pair)
+        pairs.setdefault(int(ties.labels[left]), []).append(pair)
     return [
         Group(ids=tuple(problems[number].id for number in numbers), pairs=tuple(pairs[root]))
         for root, numbers in members.items()

@@ -21,6 +21,17 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 """An odd number: what polynomials of word hashes are taken at, modulo 2**64."""
 
 
+_FRAME = re.compile(
+    r"Write the Python function `\w+`\.\n\n|\nYour code must satisfy this test:\n.*\Z", re.DOTALL
+)
+"""What the importers of HumanEval and MBPP put round the sets' own texts."""
+
+
+def own_text(statement: str) -> str:
+    """The statement as its set has it."""
+    return _FRAME.sub("", statement)
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text; punctuation, case, spacing and Unicode's ways of writing them are no matter."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
@@ -31,17 +42,20 @@ def grams(words: list[str], n: int) -> Hashes:
     count = len(words) - n + 1
     if count < 1:
         return np.empty(0, dtype=np.uint64)
-    each = np.fromiter(map(hash_of, words), dtype=np.uint64, count=len(words))
+    each = np.fromiter(map(_word_hash, words), dtype=np.uint64, count=len(words))
     found = np.zeros(count, dtype=np.uint64)
     for offset in range(n):  # wraps modulo 2**64, as numpy's whole numbers do
         found = found * _BASE + each[offset : offset + count]
     return found
 
 
-@functools.lru_cache(1 << 16)
 def hash_of(text: str) -> int:
     """64 bits of a text; the same on every machine."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+_word_hash = functools.lru_cache(1 << 16)(hash_of)
+"""For words alone: a cache of whole tests would keep gigabytes."""
 
 
 def tests_of(problem: Problem) -> set[int]:
