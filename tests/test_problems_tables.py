@@ -12,7 +12,7 @@ import pytest
 import table_files
 from rlef.errors import DataError
 from rlef.problems import tables
-from table_files import cached, pa, parquet
+from table_files import COMMIT, cached, pa, parquet
 
 ROWS = [
     {"id": "a", "n": 1, "tests": {"input": ["1\n", "ü"], "output": ["", "x"]}, "none": None},
@@ -200,6 +200,16 @@ def test_a_data_set_of_the_hub_is_read_from_its_cache(tmp_path):
     assert json.loads(_hub(tmp_path, "some/problems")) == ROWS[1:] + ROWS[:1]
 
 
+def test_a_split_that_a_data_set_of_the_hub_has_not_is_one_line(tmp_path):
+    folder = cached(tmp_path, "some/problems", {"README.jsonl": []})
+    (folder / "snapshots" / COMMIT / "README.jsonl").rename(folder / "snapshots" / COMMIT / "README.md")
+    assert (
+        _hub(tmp_path, "some/problems", "test")
+        == "error: some/problems has no files of a split 'test' on the hub"
+    )
+    assert _hub(tmp_path, "some/problems") == "error: some/problems has no data files on the hub"
+
+
 @pytest.mark.parametrize("repo_id", ["some/other", "not a name"])
 def test_a_data_set_that_the_hub_does_not_give_is_one_line(tmp_path, repo_id):
     said = _hub(tmp_path, repo_id)
@@ -225,7 +235,7 @@ def test_damage_anywhere_in_an_arrow_file_is_one_line_or_harmless(tmp_path):
     whole = write(tmp_path / "whole.arrow", [{"n": 1}, {"n": 2}]).read_bytes()
     path = tmp_path / "broken.arrow"
     refused = 0
-    for at in range(len(whole)):
+    for at in range(0, len(whole), 5):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
         try:
             list(tables.rows(path))

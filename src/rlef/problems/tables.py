@@ -116,6 +116,10 @@ def hub(repo_id: str, *, revision: str | None = None, split: str = "", patterns:
         raise DataError(
             f"{repo_id!r} is not in the hub's cache, and the hub does not give it: {line}"
         ) from None
+    there = (path.name for path in Path(folder).rglob("*"))
+    if not any(name.endswith(ending) for name in there for form in FORMS for ending in form):
+        what = f"files of a split {split!r}" if split and not patterns else "data files"
+        raise DataError(f"{repo_id} has no {what} on the hub")
     return Path(folder)
 
 
