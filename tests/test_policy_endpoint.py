@@ -1,6 +1,7 @@
 """Models behind servers: what is asked, what comes back, and what is said when it does not."""
 
 import asyncio
+import contextlib
 import json
 import threading
 
@@ -137,9 +138,14 @@ def test_an_account_without_money_is_not_asked_again():
 def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for_for_ever():
     async def trickle(reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b" ")
-            await asyncio.sleep(0.02)
+        try:
+            while not writer.is_closing():
+                writer.write(b" ")
+                await asyncio.sleep(0.02)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def work():
         server = await asyncio.start_server(trickle, "127.0.0.1", 0)
