@@ -13,7 +13,19 @@ import pytest
 import rlef.config
 from rlef.cli import run
 from rlef.errors import SandboxUnavailable
-from rlef.sandbox import Rung, RunLimits, RunResult, Sandbox, canary, cgroups, layers, probe, run_once, slot
+from rlef.sandbox import (
+    Rung,
+    RunLimits,
+    RunResult,
+    Sandbox,
+    canary,
+    cgroups,
+    doctor,
+    layers,
+    probe,
+    run_once,
+    slot,
+)
 from rlef.sandbox.layers import CGROUP, KINDS
 from rlef.sandbox.profile import PYTHON_FILES, Profile
 from rlef.sandbox.rungs import Ladder
@@ -207,6 +219,15 @@ def test_an_honest_program_that_fails_is_no_reason_to_take_a_lower_rung(
     monkeypatch.setattr(canary, "HONEST", (replace(honest, judge=lambda results: "no"),))
     with pytest.raises(SandboxUnavailable, match="canary honest: no"):
         attempt("L0")
+
+
+def test_a_slot_that_does_not_answer_the_doctor_is_a_layer_that_is_missing(monkeypatch):
+    monkeypatch.setattr(doctor, "_ANSWER_S", 0.0)
+    report = probe()
+    assert report.rung is Rung.L0
+    assert {layer.name: layer.reason for layer in report.layers if layer.reason} == {
+        "boot": "the slot's process did not answer"
+    }
 
 
 @pytest.mark.parametrize(

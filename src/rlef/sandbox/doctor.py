@@ -16,6 +16,8 @@ from rlef.sandbox.supervisor import Supervisor
 from rlef.sandbox.types import Rung
 
 _CANARIES = "canary programs"
+_ANSWER_S = 10.0
+"""Longest that a probed slot takes for a message; a busy machine is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +88,18 @@ def _probe_steps(rung: Rung) -> dict[str, str]:
     """Name of each boot step to its error or ''."""
     probed = Slot(min(os.sched_getaffinity(0)), None, rung=rung, probing=True)
     try:
-        while select.select([probed.sock], [], [], 10)[0]:
+        while select.select([probed.sock], [], [], _ANSWER_S)[0]:
             message = probed.sock.recv(4096)
             if not message:
                 break
             if probed.booted(message):
                 return probed.steps
+        return {"boot": probed.log() or "the slot's process did not answer"}
     except SandboxError:
         return probed.steps
     finally:
         probed.kill()
         probed.bury()
-    return {"boot": probed.log() or "the slot's process did not answer"}
 
 
 def _probe_canaries(rung: Rung, places: cgroups.Places | None) -> dict[str, str]:
