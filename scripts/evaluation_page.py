@@ -66,7 +66,7 @@ def facts(run: Path) -> Iterator[str]:
         yield f"From the first start to the report: {whole_job(run)}."
     yield ""
     for one in notes.get("quarantine", []):
-        yield f"{one['excluded']} problems in quarantine ({one['list']}) are left out.\n"
+        yield f"Left out, in quarantine ({one['list']}): {one['excluded']}.\n"
 
 
 def passes(found: Json) -> Iterator[str]:
