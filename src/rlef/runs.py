@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from rlef.errors import RunError
 
@@ -92,15 +92,7 @@ class Run:
         ``RunError``. On file systems without locks nobody is stopped.
         """
         with (self.path / LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(
-                    f"another process is writing {self.path}; wait for it, or stop it first"
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                    raise
+            hold(file, self.path)
             yield
 
     def tidy(self) -> None:
@@ -168,6 +160,21 @@ class Appender:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def hold(file: IO[Any], what: Path) -> None:
+    """Lock an open file for this process until it is closed.
+
+    Raises ``RunError``, with the name of ``what`` it stands for, if another process holds it. On file
+    systems without locks nobody is stopped.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(f"another process is writing {what}; wait for it, or stop it first") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def mend(path: Path) -> None:

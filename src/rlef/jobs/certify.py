@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import json
 import time
@@ -14,12 +13,12 @@ from typing import Self
 
 from rlef import __version__
 from rlef.config import Sandbox as Settings
-from rlef.errors import DataError, RunError
+from rlef.errors import DataError
 from rlef.judge.certify import Certifier, chosen
 from rlef.judge.findings import Certificate, Kind
 from rlef.problems.jsonl import problem_to_row
 from rlef.problems.types import Problem
-from rlef.runs import Appender
+from rlef.runs import Appender, hold
 from rlef.sandbox import Sandbox
 from rlef.views.text import span
 
@@ -54,21 +53,21 @@ class Kept:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = path.open("ab")
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                hold(self._lock, path)
+            except BaseException:
                 self._lock.close()
-                raise RunError(f"another process is writing {path}; wait for it, or stop it first") from None
+                raise
             self._file = Appender(path)
 
-    def holds(self, problem: Problem) -> bool:
-        """True if the certificate of this very problem and its solutions was there at the start."""
-        return bool(self._places) and self._key(problem) in self._places
+    def place(self, problem: Problem) -> int | None:
+        """Where the certificate of this very problem and its solutions is, if it was there at the start."""
+        return self._places.get(self._key(problem)) if self._places else None
 
-    def read(self, problem: Problem) -> Certificate:
-        """That certificate."""
+    def read(self, place: int) -> Certificate:
+        """The certificate at a place."""
         assert self._path, "without a file it holds nothing"
         with self._path.open("rb") as file:
-            file.seek(self._places[self._key(problem)])
+            file.seek(place)
             return Certificate.from_json(json.loads(file.readline())["certificate"])
 
     def add(self, problem: Problem, certificate: Certificate) -> None:
@@ -166,15 +165,15 @@ async def certify_all(
         certifier = Certifier(sandbox, spoken=kept.spoken, most=kept.most, told=told)
         waiting = asyncio.Semaphore(2 * sandbox.slots)
 
-        async def one(problem: Problem) -> Certificate | None:
-            """None for a problem that the file holds: those are all known at once, and read one by one."""
+        async def one(problem: Problem) -> Certificate | int:
+            """The place of what the file holds: those are all known at once, and read one by one."""
             async with waiting:
-                found = None
-                if kept.holds(problem):
-                    progress.known(work(problem))
-                else:
+                found: Certificate | int | None = kept.place(problem)
+                if found is None:
                     found = await certifier.certify(problem)
                     kept.add(problem, found)
+                else:
+                    progress.known(work(problem))
                 progress.done()
                 return found
 
@@ -182,8 +181,9 @@ async def certify_all(
             async with asyncio.TaskGroup() as group:
                 # Taken from the left, so that no certificate stays in memory once it was told.
                 tasks = deque(group.create_task(one(problem)) for problem in problems)
-                for problem in problems:
-                    take(await tasks.popleft() or kept.read(problem))
+                while tasks:
+                    found = await tasks.popleft()
+                    take(kept.read(found) if isinstance(found, int) else found)
                     await asyncio.sleep(0)  # a task that is done gives the sandbox no turn
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None

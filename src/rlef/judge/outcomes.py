@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rlef.judge import checker
@@ -77,14 +77,12 @@ class Runs:
     @property
     def unsteady(self) -> list[int]:
         """Positions of the tests whose verdict is not the same in every run."""
-        columns = zip(*self.runs, strict=True)
-        return [at for at, column in enumerate(columns) if len({one.verdict for one in column}) > 1]
+        return self._where(lambda column: len({one.verdict for one in column}) > 1)
 
     @property
     def unchecked(self) -> list[int]:
         """Positions of the tests at which the checker failed in every run."""
-        columns = enumerate(zip(*self.runs, strict=True))
-        return [at for at, column in columns if all(one.trouble.startswith(checker.FAILED) for one in column)]
+        return self._where(lambda column: all(one.trouble.startswith(checker.FAILED) for one in column))
 
     @property
     def passes(self) -> bool:
@@ -93,8 +91,11 @@ class Runs:
 
     def fails(self) -> list[int]:
         """Positions of the tests that it passed in no run."""
-        columns = enumerate(zip(*self.runs, strict=True))
-        return [at for at, column in columns if all(one.verdict is not Verdict.ACCEPTED for one in column)]
+        return self._where(lambda column: all(one.verdict is not Verdict.ACCEPTED for one in column))
+
+    def _where(self, holds: Callable[[Sequence[Outcome]], bool]) -> list[int]:
+        """Positions of the tests whose outcomes, one of each run, ``holds`` is true of."""
+        return [at for at, column in enumerate(zip(*self.runs, strict=True)) if holds(column)]
 
     def only(self, verdict: Verdict) -> bool:
         """True if it fails, by this verdict alone, and the same in every run."""
