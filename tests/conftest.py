@@ -1,6 +1,7 @@
 """What several modules of tests are given."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -8,6 +9,11 @@ from rlef.config import Sandbox as SandboxConfig
 from rlef.errors import SandboxUnavailable
 from rlef.judge import Judge
 from rlef.sandbox import Sandbox
+
+# A shell without job control starts what it puts in the background with SIGINT ignored, and children inherit
+# that: commands that tests start and then interrupt would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

@@ -374,16 +374,50 @@ def test_the_command_serves_until_a_signal_and_ends_cleanly(tmp_path, number, co
         env={**os.environ, "RLEF_RUNS": str(tmp_path)},
     )
     with process:
-        url = urlsplit(process.stdout.readline().strip())
-        assert url.query.endswith("&outcome=solved")
-        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
-        with contextlib.closing(connection):
-            connection.request("GET", f"/?{url.query}")
-            assert connection.getresponse().status == 303
-        process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        try:
+            url = urlsplit(process.stdout.readline().strip())
+            assert url.query.endswith("&outcome=solved")
+            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
+            with contextlib.closing(connection):
+                connection.request("GET", f"/?{url.query}")
+                assert connection.getresponse().status == 303
+            process.send_signal(number)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()  # or a failure would wait for it
     assert process.returncode == code and "Traceback" not in err
     assert str(run.path) in err and out == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_while_a_connection_is_taken_in_is_not_lost(tmp_path, monkeypatch, number, code):
+    viewer = Viewer(write(tmp_path, TRACES, rows()))
+    struck, gave_up = threading.Event(), threading.Event()
+    taken_in = server._Server.process_request
+
+    def strike(self, request, address):
+        if not struck.is_set():
+            struck.set()
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)  # the handler runs here, if this is the main thread
+        taken_in(self, request, address)
+
+    def give_up():
+        gave_up.set()
+        viewer.close()
+
+    def knock():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask(viewer)
+
+    monkeypatch.setattr(server._Server, "process_request", strike)
+    timer, client = threading.Timer(10, give_up), threading.Thread(target=knock)
+    timer.start()
+    client.start()
+    assert viewing._serve(viewer) == code and struck.is_set() and not gave_up.is_set()
+    timer.cancel()
+    client.join()
+    timer.join()
 
 
 def test_a_browser_is_opened_through_a_file_that_nobody_else_can_read(monkeypatch, capsys):

@@ -75,13 +75,21 @@ class Viewer:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/?token={self.token}"
 
     def serve(self) -> None:
-        """Answer until ``close``, or an exception such as ``KeyboardInterrupt``."""
+        """Answer until ``close``, or an exception such as ``KeyboardInterrupt`` in this thread.
+
+        Connections are taken in by another thread. Where one is taken in, socketserver holds whatever a
+        signal handler raises for a failure of that connection, and goes on.
+        """
         watcher = threading.Thread(target=self._watch, name="rlef-view-index", daemon=True)
         watcher.start()
         watcher.join(0.3)  # a small run is read whole before its first page
+        door = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="rlef-view", daemon=True)
+        door.start()
         try:
-            self._server.serve_forever(poll_interval=0.2)
+            while door.is_alive():
+                door.join(0.5)  # not for ever: on some systems a signal does not wake this thread
         finally:
+            self._server.shutdown()
             self._ended.set()
             self._server.server_close()
 
