@@ -158,6 +158,31 @@ def test_limits_are_those_of_a_call_and_not_of_a_chunk(bench):
     assert [len(run.outward) for run in runs] == [40_002] * 4
 
 
+BURN = "import time\ndef burn():\n    end = time.process_time() + 0.2\n    while time.process_time() < end: pass\n"
+SLOW = "n = 0\n    for i in range(6 * 10**6): n += i"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"def first():\n    {SLOW}\n    return n\nN = first()\ndef f(x): return x + (N > 0)",
+        f"def f(x):\n    if x == 2:\n        {SLOW.replace('    for', '        for')}\n    return x",
+        f"def f(x):\n    {SLOW}\n    return x",
+        "def f(x):\n    while x == 1: pass\n    return x",
+        "def f(x):\n    while x == 0: pass\n    return x",
+        "def f(x):\n    while x == 4: pass\n    return x",
+        BURN + "burn()\ndef f(x): return x",
+        BURN + "def f(x):\n    if x == 1: burn()\n    return x",
+    ],
+    ids=["start", "one call", "every call", "second", "first", "last", "start, alone", "a call, alone"],
+)
+def test_a_program_slower_than_a_turn_gives_what_it_gives_call_by_call(bench, source):
+    texts = arguments(*range(5))
+    together = outcomes(bench.calls(source, "f", texts, cpu_s=1.0))
+    assert together == outcomes(bench.calls(source, "f", texts, cpu_s=1.0, chunk=1))
+    assert together.count("cpu_limit") == ("while x" in source)
+
+
 def test_no_process_goes_on_to_another_call_when_its_time_is_up(bench):
     source = "def f(x):\n    n = 0\n    for i in range(2 * 10**6): n += i\n    return n"
     assert not any(run.shared for run in bench.calls(source, "f", arguments(1, 2, 3)))
@@ -335,9 +360,10 @@ class Script:
     """Stands for the slots: answers each request for chunks by the next of some endings."""
 
     def __init__(self, *endings):
-        self.endings, self.asked = list(endings), []
+        self.endings, self.asked, self.limits = list(endings), [], []
 
-    async def __call__(self, chunks):
+    async def __call__(self, chunks, limits):
+        self.limits.append(limits.cpu_s)
         self.asked.append([read(chunk, 99)[1:] for chunk in chunks])
         for _ in chunks:
             yield self.endings.pop(0)
@@ -391,9 +417,64 @@ def test_a_failed_call_is_made_again_and_so_alone_are_those_after_it():
 
 
 def test_the_first_call_of_a_process_that_fails_has_failed():
-    script = Script(ended(status=Status.CPU_LIMIT), ended(B))
-    assert made(script, A, B) == [("cpu_limit", 0, b"", False), (*OK, B, False)]
+    script = Script(ended(status=Status.SIGNALLED, signal=9), ended(B))
+    assert made(script, A, B) == [("signalled", 0, b"", False), (*OK, B, False)]
     assert script.asked == [[[A, B]], [[B]]]
+
+
+TURN = 0.1
+CUT = {"status": Status.CPU_LIMIT, "cpu_s": TURN}
+
+
+def test_a_turn_that_was_too_short_is_followed_by_one_with_the_whole_limit():
+    script = Script(ended(**CUT), ended(A, B))
+    assert made(script, A, B) == [(*OK, A, False), (*OK, B, True)]
+    assert script.asked == [[[A, B]]] * 2 and script.limits == [TURN, 2.0]
+
+
+def test_what_was_done_in_a_turn_is_done_and_the_next_begins_with_the_call_that_was_cut():
+    script = Script(ended(A, **CUT), ended(B, cpu_s=0.4), ended(C, D))
+    assert [value for *_, value, _ in made(script, A, B, C, D)] == [A, B, C, D]
+    assert script.asked == [[[A, B, C, D]], [[B, C, D]], [[C, D]]]
+    assert script.limits == [TURN, 2.0, 0.8], "twice what the one before was seen to need"
+
+
+def test_an_endless_call_has_its_whole_limit_once():
+    script = Script(ended(A, **CUT), ended(status=Status.CPU_LIMIT, cpu_s=2.0), ended(C))
+    assert made(script, A, B, C) == [(*OK, A, False), ("cpu_limit", 0, b"", False), (*OK, C, False)]
+    assert script.asked == [[[A, B, C]], [[B, C]], [[C]]] and script.limits == [TURN, 2.0, 2.0]
+
+
+def test_a_turn_that_ended_after_the_last_call_or_with_too_many_records_is_made_again():
+    for values in ([A, B], [A, B, C]):
+        script = Script(ended(*values, **CUT), ended(A, B))
+        assert made(script, A, B) == [(*OK, A, False), (*OK, B, True)]
+        assert script.limits == [TURN, 2.0]
+
+
+def test_a_program_that_may_keep_state_has_the_whole_limit_for_its_first_call():
+    script = Script(ended(keeps_state=True, **CUT), ended(A), ended(B))
+    assert [shared for *_, shared in made(script, A, B)] == [False] * 2
+    assert script.asked == [[[A, B]], [[A], [B]]] and script.limits == [TURN, 2.0]
+
+
+def test_a_program_that_takes_longer_than_a_turn_to_compile_is_compiled_again():
+    slow = ended(status=Status.COMPILE_ERROR, cpu_s=TURN)
+    script = Script(slow, ended(A, B))
+    assert [value for *_, value, _ in made(script, A, B)] == [A, B]
+    assert made(Script(slow, slow), A, B) == [("compile_error", 0, b"", False)]
+
+
+def test_a_turn_is_for_several_calls_that_have_more_time_than_it():
+    script = Script(ended(A))
+    assert made(script, A) == [(*OK, A, False)] and script.limits == [2.0]
+    script = Script(ended(A, B, cpu_s=TURN))
+
+    async def hurried():
+        return [run async for run in calls.made(script, "f", [A, B], RunLimits(cpu_s=0.2), 4, TURN)]
+
+    script.endings += [ended(A), ended(B)]
+    assert len(asyncio.run(hurried())) == 2 and script.limits == [0.2, 0.2]
 
 
 @pytest.mark.parametrize("status", [Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT])
@@ -429,7 +510,7 @@ def test_a_program_that_does_not_compile_is_asked_once():
 
 def test_a_sandbox_without_an_answer_has_failed():
     class Silent:
-        async def __call__(self, chunks):
+        async def __call__(self, chunks, limits):
             return
             yield
 

@@ -10,6 +10,9 @@ the first call of its process, whose neighbours can't be to blame.
 - All calls of a process together have the limits of one. CPU time that ran out ended the unfinished
   call, which is made again. If memory or output ran over, or together they took ``together_s`` of CPU
   time, who is to blame can't be told: every call of the chunk is made again, alone.
+- Who asks may stop at a wrong value, but learns of it when the process ends; and a wrong program is often an
+  endless one further on. So calls that share a process get a short turn first. The process that goes on
+  where that was too short has the whole limit, and those after it twice the time that it took.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from rlef.sandbox.status import file_limit
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
 _LENGTH = struct.Struct("<I")
-Start = Callable[[list[bytes]], AsyncGenerator[RunResult, None]]
+_TURN_S = 0.1
+"""CPU time of the first process with several calls. Twice what one that ends by itself goes on for."""
+Start = Callable[[list[bytes], RunLimits], AsyncGenerator[RunResult, None]]
 """Runs the program once for each of some packed chunks."""
 
 
@@ -59,23 +64,44 @@ async def made(
     together_s: float = math.inf,
 ) -> AsyncGenerator[RunResult, None]:
     """One result for each of ``texts``, in order; a single one if the program does not compile."""
-    done, together = 0, chunk > 1
+    done, together, turn_s = 0, chunk > 1, _TURN_S
     while together and done < len(texts):
         some = texts[done : done + chunk]
-        async with aclosing(start([packed(function, some)])) as runs:
+        short = len(some) > 1 and turn_s < min(limits.cpu_s, together_s)
+        own = replace(limits, cpu_s=turn_s) if short else limits
+        async with aclosing(start([packed(function, some)], own)) as runs:
             run = await anext(runs, None)
         if run is None:
             raise SandboxError("a chunk of calls has no result")
-        results, together = _results(run, len(some), limits, together_s)
+        cut = short and _is_cut(run, turn_s)
+        turn_s = math.inf if cut else max(_TURN_S, 2 * run.cpu_s)
+        results, together = (
+            _before_the_cut(run, len(some)) if cut else _results(run, len(some), limits, together_s)
+        )
         for result in results:
             yield result
         done += len(results)
-        if run.status is Status.COMPILE_ERROR:
+        if run.status is Status.COMPILE_ERROR and not cut:
             return
     if done < len(texts):
-        async with aclosing(start([packed(function, [text]) for text in texts[done:]])) as runs:
+        singles = [packed(function, [text]) for text in texts[done:]]
+        async with aclosing(start(singles, limits)) as runs:
             async for run in runs:
                 yield _single(run, limits)
+
+
+def _is_cut(run: RunResult, turn_s: float) -> bool:
+    """True if a process may have ended only because its turn was over; compiling is part of that."""
+    compiling = run.status is Status.COMPILE_ERROR and run.cpu_s >= turn_s
+    return compiling or run.status in (Status.CPU_LIMIT, Status.IDLE_LIMIT)
+
+
+def _before_the_cut(run: RunResult, count: int) -> tuple[list[RunResult], bool]:
+    """The results that such a process gives, and whether to go on in chunks."""
+    if run.keeps_state:
+        return [], False
+    # If it went on after its last call, the next one shows what becomes of it.
+    return _shares(run, records(run.outward, count - 1)), True
 
 
 def _results(
@@ -93,11 +119,18 @@ def _results(
         return [], False  # it wrote what nobody asked for, or failed after its last call
     if run.cpu_s >= together_s:
         return [], False  # one of them may have taken more than it may
+    return _shares(run, values), run.ok
+
+
+def _shares(run: RunResult, values: Sequence[bytes]) -> list[RunResult]:
+    """Results of the calls that returned these values."""
+    if not values:
+        return []
     share = replace(
         run, status=Status.EXITED, exit_code=0, signal=0, stdout=b"", stderr=b"",
         cpu_s=run.cpu_s / len(values), wall_s=run.wall_s / len(values),
     )  # fmt: skip
-    return [replace(share, outward=value, shared=at > 0) for at, value in enumerate(values)], run.ok
+    return [replace(share, outward=value, shared=at > 0) for at, value in enumerate(values)]
 
 
 def _single(run: RunResult, limits: RunLimits) -> RunResult:

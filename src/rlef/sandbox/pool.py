@@ -148,9 +148,9 @@ class Sandbox:
         """
         text = encoded(source, arguments)
 
-        def start(chunks: list[bytes]) -> AsyncGenerator[RunResult, None]:
-            job = Job(text, [b""] * len(chunks), limits, mode=Mode.CALL, inward=chunks)
-            job.outward_bytes, job.alone = file_limit(limits), alone
+        def start(chunks: list[bytes], own: RunLimits) -> AsyncGenerator[RunResult, None]:
+            job = Job(text, [b""] * len(chunks), own, mode=Mode.CALL, inward=chunks)
+            job.outward_bytes, job.alone = file_limit(own), alone
             return self._results(job)
 
         async with aclosing(calls.made(start, function, arguments, limits, chunk, together_s)) as results:
