@@ -42,7 +42,7 @@ def episodes(draw):
         sample=draw(st.integers(0, 9)),
         seed=draw(st.integers(0, 2**63)),
         prompt=draw(text),
-        stop=draw(st.sampled_from([None, "public_passed", "turn_limit", "judge_error", "context_full"])),
+        stop=draw(st.sampled_from([None, "public_passed", "turn_limit", "judge_error", "no_reply"])),
         family=draw(text),
         meta=draw(st.dictionaries(text, st.integers(), max_size=2)),
     )

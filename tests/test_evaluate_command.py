@@ -293,6 +293,34 @@ def test_a_dry_run_says_how_much_would_be_asked_at_most(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_conversations_that_a_server_never_answers_are_dropped_and_too_many_stop_it(whole, tmp_path):
+    few, many, says, lost = tmp_path / "few", tmp_path / "many", guesses(), []
+
+    def script(body):
+        told = body["messages"][0]["content"]
+        if told == "Hello":
+            return "Hi!"
+        if not lost:
+            lost.append(told)
+        return (500, {"error": {"message": "device-side assert"}}) if told == lost[0] else says(body)
+
+    with ChatServer(script, delay_s=0.005) as server:
+        words = ["--base-url", server.url, "--model", MODEL, "--data", "conventions", *SETTINGS]
+        words += ["endpoint.retries=1"]
+        code, _, err = finish(start(*words, "endpoint.max_unanswered=0.5", "--out", str(few)))
+        assert code == 0, err
+        same = sum(p.statement.strip() in lost[0] for p in load("conventions", "test", limit=PROBLEMS))
+        assert [row["dropped"] for row in results(few)] == [2 * same, 6 * same, 2 * same]
+        assert f"{10 * same} episodes were dropped" in (few / "report.html").read_text()
+
+        code, _, err = finish(start(*words, "--out", str(many)))
+        assert code == 1 and "device-side assert), more than the share endpoint.max_unanswered=0.05" in err
+        lost[:] = ["nothing"]
+        code, _, err = finish(start("--resume", str(many)))
+        assert code == 0, err
+    assert results(many) == results(whole[0])
+
+
 def test_one_run_is_not_written_by_two(tmp_path):
     out = tmp_path / "run"
     with ChatServer(guesses(), delay_s=0.05) as server:

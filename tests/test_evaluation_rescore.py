@@ -100,6 +100,14 @@ def test_a_failing_judge_is_no_verdict_here_either(played):
     assert {episode.problem_id for episode in now if episode.dropped} == {"toy/test/3"}
 
 
+def test_an_episode_that_had_no_reply_stays_dropped(played):
+    first = next(episode for episode in played["multi_turn"] if len(episode.turns) == 2)
+    lost = replace(first, turns=first.turns[:1], stop="no_reply", meta={"no_reply": "gone"})
+    (now,), changes = again([lost], problems())
+    assert now.dropped and now.stop == "no_reply" and now.meta == {"no_reply": "gone"}
+    assert not changes.cut_short
+
+
 def test_episodes_of_problems_that_are_gone_are_left_out_and_counted(played):
     now, changes = again(played["multi_turn"], problems()[:4])
     assert len(now) == 8 and changes.missing == 12

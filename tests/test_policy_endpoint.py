@@ -10,7 +10,7 @@ import pytest
 from chat_server import MODEL, ChatServer, completion
 from rlef.config import Endpoint as Settings
 from rlef.errors import ConfigError, EndpointError, ModelError
-from rlef.policy.chat import ChatRequest, ContextFullError, Message, Reply
+from rlef.policy.chat import ChatRequest, ContextFullError, Message, NoReplyError, Reply
 from rlef.policy.endpoint import Endpoint
 
 
@@ -163,7 +163,43 @@ def test_a_server_that_fails_for_good_is_an_error_with_its_words():
         pytest.raises(EndpointError, match=r"answered 500: .*no.{1,2}memory"),
     ):
         ask(server, request(), retries=1)
-    assert sum(server.asked.values()) == 2
+    assert list(server.asked.values()) == [2, 3], "and a word, to see whether it replies to that"
+
+
+def bad_conversation(trouble, hello="Hi!"):
+    """What becomes of a conversation that a server fails at, and what the server was asked."""
+
+    def script(body):
+        return hello if body["messages"][0]["content"] == "Hello" else trouble
+
+    with ChatServer(script) as server:
+        try:
+            ask(server, request("bad"), retries=1)
+        except (NoReplyError, EndpointError) as error:
+            return error, [body["messages"][0]["content"] for body in server.bodies]
+    raise AssertionError("there was a reply")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        (500, {"error": {"message": "list index out of range"}}),
+        (502, "<html>bad gateway</html>"),
+        (200, "<html>sorry</html>"),
+        None,
+    ],
+)
+def test_a_conversation_that_a_server_falls_over_is_told_from_a_server_that_fell_over(trouble):
+    error, asked = bad_conversation(trouble)
+    assert isinstance(error, NoReplyError) and asked == ["bad", "bad", "Hello"]
+    error, asked = bad_conversation(trouble, hello=trouble)
+    assert isinstance(error, EndpointError) and asked == ["bad"] * 2 + ["Hello"] * 3
+
+
+@pytest.mark.parametrize("status", [429, 503, 504, 529])
+def test_a_server_that_is_busy_says_nothing_about_the_conversation(status):
+    error, asked = bad_conversation((status, {"error": {"message": "busy"}}))
+    assert isinstance(error, EndpointError) and str(status) in str(error) and "Hello" not in asked
 
 
 def test_nobody_there_is_said_in_one_line():

@@ -16,7 +16,7 @@ from rlef.evaluation.evaluate import evaluate
 from rlef.evaluation.store import Store
 from rlef.judge.judge import Judge
 from rlef.judge.scripted import ScriptedSandbox
-from rlef.policy.chat import ContextFullError, Message, Reply
+from rlef.policy.chat import ContextFullError, Message, NoReplyError, Reply
 from rlef.policy.endpoint import Endpoint
 from rlef.policy.journal import Journal
 from rlef.rollout.chat import ChatPlayer, opening_messages
@@ -112,6 +112,47 @@ def test_a_conversation_that_has_grown_too_long_is_a_failure_and_not_an_error():
     long = [episode for episode in kept if episode.stop == "context_full"]
     assert len(long) == 9
     assert all(e.turns[-1].reward == -1 and not e.turns[-1].feedback for e in long)
+
+
+class Stumbler(Guesser):
+    """Has no reply for the first second turn that it is asked for, however often."""
+
+    lost, well = None, False
+
+    async def reply(self, request):
+        if len(request.messages) > 1 and not self.well:
+            self.lost = self.lost or request
+            if request == self.lost:
+                raise NoReplyError("list index out of range")
+        return await super().reply(request)
+
+
+def without(settings, share):
+    endpoint = settings.endpoint.model_copy(update={"max_unanswered": share})
+    return settings.model_copy(update={"endpoint": endpoint})
+
+
+def test_a_conversation_without_a_reply_is_dropped_and_tried_again(run):
+    settings = without(config(conditions=["multi_turn"]), 0.1)
+    model = Stumbler()
+    found = stored(run, model, settings)
+    assert (found.rows[0].problems, found.rows[0].rollouts, found.rows[0].dropped) == (9, 10, 1)
+    assert found.rows[0].solved == pytest.approx(1.0)
+    (lost,) = [episode for _, episode in Store(run, "x").latest() if episode.dropped]
+    assert (lost.stop, lost.meta["no_reply"]) == ("no_reply", "list index out of range")
+    assert len(lost.turns) == 1 and not lost.turns[0].feedback and lost.turns[0].code
+    replayed = asyncio.run(evaluate(problems(), chat_player(Replay(run)), settings, model="x"))
+    assert table(replayed) == table(found) and replayed.rows[0].dropped == 1
+    model.well = True
+    again = stored(run, model, settings)
+    assert (again.rows[0].problems, again.rows[0].dropped) == (10, 0)
+
+
+def test_too_many_conversations_without_a_reply_end_the_evaluation(run):
+    with pytest.raises(EndpointError, match=r"1 of 10 .*multi_turn.*out of range.*max_unanswered=0.09"):
+        stored(run, Stumbler(), without(config(conditions=["multi_turn"]), 0.09))
+    with pytest.raises(EndpointError, match="max_unanswered=0 "):
+        stored(run, Stumbler(), without(config(conditions=["multi_turn"], rollouts=20), 0.0))
 
 
 def test_a_server_that_goes_away_ends_the_evaluation_and_keeps_what_was_said(tmp_path):

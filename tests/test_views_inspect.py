@@ -205,10 +205,14 @@ def test_system_message_and_demonstrations_stand_before_the_prompt(tmp_path):
 
 
 def test_a_dropped_episode_has_an_error_and_no_score(tmp_path):
-    rows = [labelled("tiny", "multi_turn", one) for one in (episodes()["plain"], episodes()["dropped"])]
-    log = only(made(tmp_path, *rows), tmp_path)
+    silent = episode("silent", stop="no_reply")
+    silent.meta["no_reply"] = "device-side assert"
+    three = (episodes()["plain"], episodes()["dropped"], silent)
+    log = only(made(tmp_path, *(labelled("tiny", "multi_turn", one) for one in three)), tmp_path)
     by_id = {sample["id"].rsplit("/", 1)[1]: sample for sample in log["samples"]}
     assert by_id["dropped"]["scores"] == {} and "judge failed" in by_id["dropped"]["error"]["message"]
+    assert by_id["silent"]["scores"] == {}
+    assert "gave no reply (device-side assert)" in by_id["silent"]["error"]["message"]
     assert "error" not in by_id["plain"]
 
 

@@ -141,7 +141,7 @@ def test_six_episodes_are_chosen_and_each_says_why(finished):
     assert found.pop("hostile") == "worst: unsolved, least reward"
     assert found.pop("broken") == "first broken"
     assert found.pop("long") == "longest"
-    assert found.pop("dropped") == "dropped: the judge failed"
+    assert found.pop("dropped") == "dropped: not the model's fault"
     assert list(found.values()) == ["picked at random"]
 
 

@@ -120,6 +120,14 @@ def context_full(episode: Record, rewards: Reward) -> None:
     episode.stop = "context_full"
 
 
+def no_reply(episode: Record, why: str) -> None:
+    """End an episode that the model's server can't go on with: nothing is known of what would have come."""
+    if episode.turns:
+        episode.turns[-1].feedback = ""
+    episode.stop = "no_reply"
+    episode.meta["no_reply"] = why
+
+
 async def foreign_feedback(problem: Problem, judge: Judging, seed: int | str) -> PublicReport:
     """Public tests failed by a random known-bad program of ``problem`` (appendix C.2).
 

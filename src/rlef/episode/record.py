@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from rlef.judge.types import HiddenReport, PublicReport
 
-StopReason = Literal["public_passed", "turn_limit", "judge_error", "context_full"]
+StopReason = Literal["public_passed", "turn_limit", "judge_error", "context_full", "no_reply"]
+DROPPED = ("judge_error", "no_reply")
+"""Ends that say nothing about the model: such an episode is counted, and neither paid nor scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,5 +143,5 @@ class Episode:
 
     @property
     def dropped(self) -> bool:
-        """True if the judge failed: the episode is counted, and neither paid nor scored."""
-        return self.stop == "judge_error"
+        """True if the judge, or the model's server, failed; see ``DROPPED``."""
+        return self.stop in DROPPED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rlef.config import Config
 from rlef.episode.record import Episode
-from rlef.errors import TooManyJudgeErrors
+from rlef.errors import EndpointError, TooManyJudgeErrors
 from rlef.evaluation import conditions as cond
 from rlef.evaluation.outcome import Outcome, public_passed
 from rlef.evaluation.score import Budget, score
@@ -57,7 +57,8 @@ async def evaluate(
     they end, and those that it holds already are not played again.
 
     Raises ``DataError`` for an empty set, ``UserError`` for an unknown condition, and
-    ``TooManyJudgeErrors`` as soon as the dropped share of a condition passes ``max_judge_errors``.
+    ``TooManyJudgeErrors`` as soon as the share of a condition that the judge failed on passes
+    ``max_judge_errors``, ``EndpointError`` for what the model's server can't answer.
     """
     names = tuple(conditions if conditions is not None else config.evaluation.conditions)
     rows = list(problems)
@@ -72,7 +73,7 @@ async def evaluate(
             model,
             name,
             cond.plan(name, rows, config, seed),
-            config.max_judge_errors,
+            config,
             on_progress,
             on_episode,
             store,
@@ -124,7 +125,7 @@ class _Reporter:
         model: str,
         condition: str,
         specs: Sequence[RolloutSpec],
-        judge_errors: float,
+        config: Config,
         on_progress: Callable[[Progress], None] | None,
         on_episode: Callable[[str, Episode], None] | None,
         store: Store | None,
@@ -132,17 +133,17 @@ class _Reporter:
         self.model, self.condition = model, condition
         self.on_progress, self.on_episode, self.store = on_progress, on_episode, store
         self.wanted = {_key(spec): spec.seed for spec in specs}
-        self.judge_errors = judge_errors
-        """Largest share of the episodes that may be dropped."""
+        self.judge_errors, self.unanswered = config.max_judge_errors, config.endpoint.max_unanswered
+        """Largest shares of the episodes that may be dropped."""
         self.done: dict[Key, Outcome] = {}
         self.failed: dict[str, tuple[int, str]] = {}
         """By problem, the first sample whose first program failed the public tests, and that program."""
-        self.known = self.solved = self.dropped = 0
-        """``known``: episodes that were there before."""
+        self.known = self.solved = self.dropped = self.silent = 0
+        """``known``: episodes that were there before; ``silent``: those dropped for want of a reply."""
         self.began = time.monotonic()
 
     def recall(self, episode: Episode) -> None:
-        """Take an episode that was played before. A judge's failure is not: it is tried again."""
+        """Take an episode that was played before. A dropped one is not: it is tried again."""
         if self.wanted.get((episode.problem_id, episode.sample)) == episode.seed and not episode.dropped:
             self._take(episode)
 
@@ -167,14 +168,20 @@ class _Reporter:
             self.on_episode(self.condition, episode)
         if self.on_progress:
             self.on_progress(self._progress())
-        self._stop_loudly()
+        self._stop_loudly(episode.meta.get("no_reply", ""))
 
-    def _stop_loudly(self) -> None:
+    def _stop_loudly(self, why: str) -> None:
         """End the evaluation as soon as it can't be valid any more: the replies cost something."""
         total = len(self.wanted)
-        if self.dropped > self.judge_errors * total:
+        if self.silent > self.unanswered * total:
+            raise EndpointError(
+                f"the model's server has no reply to {self.silent} of {total} conversations of "
+                f"{self.condition} so far ({why}), more than the share "
+                f"endpoint.max_unanswered={self.unanswered:g} allows"
+            )
+        if (failed := self.dropped - self.silent) > self.judge_errors * total:
             raise TooManyJudgeErrors(
-                f"the judge failed on {self.dropped} of {total} episodes of {self.condition} so far, more "
+                f"the judge failed on {failed} of {total} episodes of {self.condition} so far, more "
                 f"than the share max_judge_errors={self.judge_errors:g} allows; see `rlef doctor`"
             )
 
@@ -186,6 +193,7 @@ class _Reporter:
             self.failed[episode.problem_id] = min(known, (episode.sample, code))
         self.solved += episode.solved
         self.dropped += episode.dropped
+        self.silent += episode.stop == "no_reply"
 
     def _progress(self) -> Progress:
         done, played = len(self.done), len(self.done) - self.known

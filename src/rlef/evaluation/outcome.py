@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rlef.episode.record import Episode, Turn
+from rlef.episode.record import DROPPED, Episode, Turn
 from rlef.evaluation.edits import edit_size
 from rlef.judge.types import PublicReport, Verdict
 
@@ -55,7 +55,7 @@ class Outcome:
     sample: int
     family: str
     stop: str
-    """Why it ended; ``judge_error`` marks a dropped episode, which is counted and never scored."""
+    """Why it ended; see ``episode.record.DROPPED`` for what is counted and never scored."""
     turns: tuple[TurnOutcome, ...]
 
     @classmethod
@@ -78,8 +78,8 @@ class Outcome:
 
     @property
     def dropped(self) -> bool:
-        """True if the judge failed."""
-        return self.stop == "judge_error"
+        """True if the judge, or the model's server, failed."""
+        return self.stop in DROPPED
 
     @property
     def passed(self) -> bool:

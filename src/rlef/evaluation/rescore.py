@@ -45,7 +45,7 @@ class Changes:
         self.solved_before += before.solved
         self.solved_now += now.solved
         self.changed += before.solved != now.solved
-        ended = now.stop in ("public_passed", "judge_error", "context_full")
+        ended = now.stop in ("public_passed", "judge_error", "context_full", "no_reply")
         self.cut_short += not ended and len(now.turns) < turns
 
 
@@ -106,6 +106,9 @@ async def judged(episode: Episode, problem: Problem, judge: Judging, rewards: Re
             return _ended(now)
     if episode.stop == "context_full":
         env.context_full(now, rewards)
+        return now
+    if episode.stop == "no_reply":
+        env.no_reply(now, episode.meta.get("no_reply", ""))
         return now
     now.stop = "turn_limit"
     if now.turns:

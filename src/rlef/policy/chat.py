@@ -55,6 +55,13 @@ class ContextFullError(Exception):
     """The conversation does not fit into the model's context. Ends the episode, not the run."""
 
 
+class NoReplyError(Exception):
+    """The server fails at this conversation whenever it is asked, and answers others.
+
+    Ends the episode, which is dropped, and not the run.
+    """
+
+
 class ChatModel(Protocol):
     """Answers many conversations at once."""
 
@@ -66,7 +73,8 @@ class ChatModel(Protocol):
     async def reply(self, request: ChatRequest) -> Reply:
         """The next message.
 
-        Raises ``ContextFullError`` where the conversation is too long, ``UserError`` for what the
-        user can mend, and ``EndpointError`` when the server can't be had.
+        Raises ``ContextFullError`` where the conversation is too long, ``NoReplyError`` where only this
+        one can't be answered, ``UserError`` for what the user can mend, and ``EndpointError`` when the
+        server can't be had.
         """
         ...

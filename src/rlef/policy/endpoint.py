@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from rlef.config import Endpoint as Settings
 from rlef.errors import ConfigError, EndpointError, ModelError, RlefError
-from rlef.policy.chat import ChatRequest, ContextFullError, Reply
+from rlef.policy.chat import ChatRequest, ContextFullError, Message, NoReplyError, Reply
 from rlef.policy.completions import SHOWN, UnreadableError, models_of, parsed, reply_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ KEY = "OPENAI_API_KEY"
 PAUSES = (0.5, 60.0)
 """Seconds before the second try, doubled for each one after it, and the longest."""
 _CHECK_RETRIES, _CHECK_S = 2, 30.0
-"""The list of models is asked for while somebody waits to see whether it works."""
+"""For what is asked only to see whether the server works: the list of models, and a word."""
+_WORD = ChatRequest(messages=(Message("user", "Hello"),), seed=0, max_tokens=16)
 _NEWER = "max_completion_tokens"
 _TOO_LONG = (
     "context length",
@@ -43,6 +44,7 @@ _TOO_LONG = (
     "`inputs` tokens",
 )
 """How OpenAI, vLLM, llama.cpp, SGLang, TGI, Gemini and Anthropic say that a conversation does not fit."""
+_BUSY = (503, 504, 529)
 _FILTERED = ("content_filter", "invalid_prompt")
 """Codes of a request that a provider's filter of contents refuses."""
 
@@ -118,32 +120,38 @@ class Endpoint:
 
         A request that a provider's filter refuses gets an empty reply: the model's answer is none.
         """
-        from openai import APIStatusError
-
         async with self._slots:
             try:
-                return await self._either(request)
-            except APIStatusError as error:
-                if error.status_code == 400 and error.code in _FILTERED:
-                    return Reply(text="", finish="stop")
-                self._explain(error)
+                return await self._either(request, self.settings.retries, self.settings.timeout_s)
             except Exception as error:
+                if _is_filtered(error):
+                    return Reply(text="", finish="stop")
+                if _may_be_the_conversation(error) and await self._answers_others():
+                    raise NoReplyError(_words(error)) from None
                 self._explain(error)
 
-    async def _either(self, request: ChatRequest) -> Reply:
+    async def _answers_others(self) -> bool:
+        """True if the server has a reply to a word."""
+        try:
+            await self._either(_WORD, _CHECK_RETRIES, _CHECK_S)
+        except Exception:
+            return False
+        return True
+
+    async def _either(self, request: ChatRequest, retries: int, patience_s: float) -> Reply:
         """Ask with the limit under the name that the server takes; OpenAI's newer models have another."""
         from openai import BadRequestError
 
         name = self._limit_name
         try:
-            return await self._create(request, name)
+            return await self._create(request, name, retries, patience_s)
         except BadRequestError as error:
             if name == _NEWER or _NEWER not in error.message or _is_too_long(error):
                 raise
         self._limit_name = _NEWER
-        return await self._create(request, _NEWER)
+        return await self._create(request, _NEWER, retries, patience_s)
 
-    async def _create(self, request: ChatRequest, limit_name: str) -> Reply:
+    async def _create(self, request: ChatRequest, limit_name: str, retries: int, patience_s: float) -> Reply:
         body = {
             "model": self.model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
@@ -153,9 +161,7 @@ class Endpoint:
             limit_name: request.max_tokens,
         } | self.settings.body
         body = {name: value for name, value in body.items() if value is not None}
-        return await self._tried(
-            body, reply_of, retries=self.settings.retries, patience_s=self.settings.timeout_s
-        )
+        return await self._tried(body, reply_of, retries=retries, patience_s=patience_s)
 
     async def _tried(
         self, body: Mapping[str, Any] | None, read: Callable[[Any], T], *, retries: int, patience_s: float
@@ -206,6 +212,26 @@ def _may_pass(error: Exception) -> bool:
         lasting = error.code == "insufficient_quota"
         return not lasting and (error.status_code in (408, 409, 425, 429) or error.status_code >= 500)
     return True
+
+
+def _is_filtered(error: Exception) -> bool:
+    """True if a provider's filter of contents refuses the request."""
+    from openai import APIStatusError
+
+    return isinstance(error, APIStatusError) and error.status_code == 400 and error.code in _FILTERED
+
+
+def _may_be_the_conversation(error: Exception) -> bool:
+    """True if it may be what was asked that a server falls over which answers others.
+
+    A server that is busy, or silent for too long, says nothing about the conversation; and to drop what takes
+    long would drop the hardest problems.
+    """
+    from openai import APIConnectionError, APIStatusError
+
+    if isinstance(error, APIStatusError):
+        return error.status_code >= 500 and error.status_code not in _BUSY
+    return isinstance(error, APIConnectionError | UnreadableError)
 
 
 def _pause(error: Exception, tried: int, longest: float) -> float:

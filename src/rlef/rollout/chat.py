@@ -17,7 +17,7 @@ from rlef.config import Model, Reward, Sampling
 from rlef.episode import env
 from rlef.episode.record import Episode, Usage
 from rlef.judge.judge import Judging
-from rlef.policy.chat import ChatModel, ChatRequest, ContextFullError, Message, Reply
+from rlef.policy.chat import ChatModel, ChatRequest, ContextFullError, Message, NoReplyError, Reply
 from rlef.rollout.spec import RolloutSpec, chat_seed
 
 
@@ -78,6 +78,9 @@ class ChatPlayer:
                 reply = await self.model.reply(_request(messages, spec, state.turn, config, sampling))
             except ContextFullError:
                 env.context_full(episode, self.rewards)
+                return episode
+            except NoReplyError as error:
+                env.no_reply(episode, str(error))
                 return episode
             turn = episode.append_reply(
                 reply.text, finish=reply.finish, usage=Usage(read=reply.read, wrote=reply.wrote)

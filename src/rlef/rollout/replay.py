@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rlef.errors import ModelError
-from rlef.policy.chat import ChatRequest, ContextFullError, Reply
+from rlef.policy.chat import ChatRequest, ContextFullError, NoReplyError, Reply
 from rlef.rollout.spec import chat_seed
 from rlef.runs import Run
 
@@ -30,7 +30,7 @@ class Replay:
     def __init__(self, run: Run, skip: int = 0) -> None:
         self.run, self.skip = run, skip
         self._said: dict[bytes, Reply] = {}
-        self._ended: set[bytes] = set()
+        self._ended: dict[bytes, str] = {}
         for path in sorted(run.path.glob("episodes-*.jsonl")):
             for row in run.rows(path.name):
                 self._learn(row)
@@ -40,15 +40,15 @@ class Replay:
     async def reply(self, request: ChatRequest) -> Reply:
         """What was said at this point.
 
-        Raises ``ContextFullError`` where the recorded conversation had grown too long, and
-        ``ModelError`` if this was never asked.
+        Raises ``ContextFullError`` where the recorded conversation had grown too long,
+        ``NoReplyError`` where there was no reply, and ``ModelError`` if this was never asked.
         """
         texts = [message.content for message in request.messages[self.skip :]]
         key = _key(texts, request.seed)
         if key in self._said:
             return self._said[key]
-        if _key(texts[:-1], request.seed) in self._ended:
-            raise ContextFullError
+        if stop := self._ended.get(_key(texts[:-1], request.seed)):
+            raise ContextFullError if stop == "context_full" else NoReplyError("nor was there one before")
         raise ModelError(
             f"{self.run.path} was never asked this (turn {len(texts) // 2 + 1} of an episode); "
             "replay with the run's own settings, data and seed"
@@ -57,15 +57,16 @@ class Replay:
     def _learn(self, row: dict[str, Any]) -> None:
         try:
             for key, reply in _turns(row):
-                if reply is None:
-                    self._ended.add(key)
+                if isinstance(reply, str):
+                    self._ended[key] = reply
                 else:
                     self._said[key] = reply
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.run.path} has a row that is no episode ({error!r})") from None
 
 
-def _turns(row: dict[str, Any]) -> Iterator[tuple[bytes, Reply | None]]:
+def _turns(row: dict[str, Any]) -> Iterator[tuple[bytes, Reply | str]]:
+    """What was said at each point, and where there was no reply, why."""
     texts = [str(row["prompt"])]
     for index, turn in enumerate(row["turns"]):
         usage = turn.get("usage") or {"read": turn["start"], "wrote": turn["end"] - turn["start"]}
@@ -77,8 +78,8 @@ def _turns(row: dict[str, Any]) -> Iterator[tuple[bytes, Reply | None]]:
         )
         yield _key(texts, chat_seed(row["seed"], index)), reply
         texts += [turn["text"], turn["feedback"]]
-    if row["stop"] == "context_full":
-        yield _key(texts[:-1], chat_seed(row["seed"], len(row["turns"]))), None  # the last was not read
+    if row["stop"] in ("context_full", "no_reply"):  # the last message is not recorded
+        yield _key(texts[:-1], chat_seed(row["seed"], len(row["turns"]))), row["stop"]
 
 
 def _key(texts: Sequence[str], seed: int) -> bytes:

@@ -17,6 +17,8 @@ from rlef.views.text import figure
 
 Json = Mapping[str, Any]
 SHOWN = 6
+DROPPED = {"judge_error": "the judge failed", "no_reply": "the model's server gave no reply"}
+"""Ends that say nothing about the model, as ``episode.record.DROPPED`` has them, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ def view(row: Json, reason: str) -> EpisodeView:
         f"stopped by {str(row.get('stop')).replace('_', ' ')}",
         f"{sum(wrote for _, wrote in usage(row)):,} tokens written",
         f"seed {row.get('seed')}",
-        "the judge failed, so the episode was neither paid nor scored" if outcome(row) == "dropped" else "",
+        f"{why_dropped(row)}, so it was neither paid nor scored" if outcome(row) == "dropped" else "",
     ]
     return EpisodeView(
         reason=reason,
@@ -117,9 +119,16 @@ def view(row: Json, reason: str) -> EpisodeView:
     )
 
 
+def why_dropped(row: Json) -> str:
+    """Who failed, and the server's own words if it was that. Raises ``KeyError`` for other episodes."""
+    meta = row.get("meta")
+    words = meta.get("no_reply") if isinstance(meta, dict) else None
+    return DROPPED[row["stop"]] + (f" ({words})" if words else "")
+
+
 def outcome(row: Json) -> str:
     """``solved``, ``unsolved`` or ``dropped``."""
-    if row.get("stop") == "judge_error":
+    if str(row.get("stop")) in DROPPED:
         return "dropped"
     last = row["turns"][-1] if row["turns"] else {}
     solved = verdict(last.get("public")) == "accepted" and verdict(last.get("hidden")) == "accepted"
@@ -162,7 +171,7 @@ def _choices() -> list[_Choice]:
         _Choice("first fixed", lambda row: (0.0,) if _flows(row, fixed=True) else None),
         _Choice("first broken", lambda row: (0.0,) if _flows(row, fixed=False) else None),
         _Choice("longest", lambda row: _measured(row, sum(wrote for _, wrote in usage(row)))),
-        _Choice("dropped: the judge failed", lambda row: (0.0,) if outcome(row) == "dropped" else None),
+        _Choice("dropped: not the model's fault", lambda row: (0.0,) if outcome(row) == "dropped" else None),
         _Choice("picked at random", _chance),
     ]
 

@@ -44,7 +44,7 @@ def _quarantine(data: RunData) -> Iterator[str]:
 def _episodes(data: RunData) -> Iterator[str]:
     dropped = sum(int(row.get("dropped") or 0) for row in data.results)
     if dropped:
-        yield f"{_count(dropped, 'episode')} dropped, because the judge failed: scored nowhere."
+        yield f"{_count(dropped, 'episode')} dropped, scored nowhere: the judge or the model's server failed."
     most = max((int(row.get("problems") or 0) for row in data.results), default=0)
     fewer = [row for row in data.results if 0 < int(row.get("problems") or 0) < most]
     if fewer:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlef.views.episodes import outcome, passes, usage, verdict
+from rlef.views.episodes import outcome, passes, usage, verdict, why_dropped
 
 Json = Mapping[str, Any]
 
@@ -22,8 +22,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def sample(row: Json, *, model: str, opening: Sequence[Json]) -> dict[str, Any]:
     """A row of ``episodes-*.jsonl`` as an ``EvalSample``.
 
-    ``opening`` are the messages before the prompt (system message, demonstrations). An
-    episode that the judge failed on has an error and no score, as it is scored nowhere.
+    ``opening`` are the messages before the prompt (system message, demonstrations). A dropped episode
+    has an error and no score, as it is scored nowhere.
     Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` on a damaged row.
     """
     name = digest(row.get("phase"), row.get("condition"), row["problem_id"], row.get("sample"))
@@ -45,7 +45,7 @@ def sample(row: Json, *, model: str, opening: Sequence[Json]) -> dict[str, Any]:
         "turn_count": len(row["turns"]),
     }
     if dropped:
-        what = "the judge failed, so the episode was not scored"
+        what = f"{why_dropped(row)}, so the episode was not scored"
         found["error"] = {"message": what, "traceback": what, "traceback_ansi": what}
     tidied: dict[str, Any] = tidy(found)
     return tidied

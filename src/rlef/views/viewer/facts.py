@@ -34,7 +34,7 @@ class Facts:
     step: int | None = None
     sample: int = 0
     outcome: str = DAMAGED
-    """``solved``, ``unsolved``, ``dropped`` (the judge failed) or ``damaged`` (no episode's row)."""
+    """``solved``, ``unsolved``, ``dropped`` (not the model's failure) or ``damaged`` (no episode's row)."""
     stop: str = ""
     verdicts: tuple[str, ...] = ()
     """Public verdict of each turn, or ``invalid``."""
