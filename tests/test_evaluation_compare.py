@@ -165,6 +165,9 @@ def test_a_group_is_the_same_thing_with_other_seeds(tmp_path):
     write(tmp_path / "h" / "2", [1, 0], seed=2, settings={"evaluation": {"temperature": 0.8}})
     with pytest.raises(DataError, match=r"more than their seeds: evaluation.temperature is 0.2 and 0.8"):
         compare([alone, tmp_path / "h"])
+    write(tmp_path / "i" / "1", [1, 0], seed=1, settings={"endpoint": {"concurrency": 4}})
+    write(tmp_path / "i" / "2", [1, 0], seed=2, settings={"endpoint": {"concurrency": 9, "retries": 2}})
+    assert compare([alone, tmp_path / "i"]).sides[1].runs == 2, "how it is asked for changes no answer"
 
 
 def test_checkpoints_of_several_trainings_are_a_group_though_their_paths_differ(tmp_path):

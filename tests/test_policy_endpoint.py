@@ -163,7 +163,7 @@ def test_a_server_that_fails_for_good_is_an_error_with_its_words():
         pytest.raises(EndpointError, match=r"answered 500: .*no.{1,2}memory"),
     ):
         ask(server, request(), retries=1)
-    assert list(server.asked.values()) == [2, 3], "and a word, to see whether it replies to that"
+    assert list(server.asked.values()) == [2, 3], "and a word, to see whether it has a reply to that"
 
 
 def bad_conversation(trouble, hello="Hi!"):
@@ -180,26 +180,36 @@ def bad_conversation(trouble, hello="Hi!"):
     raise AssertionError("there was a reply")
 
 
+FELL = (500, {"error": {"message": "list index out of range"}})
+
+
+def test_a_conversation_that_a_server_falls_over_is_told_from_a_server_that_fell_over():
+    error, asked = bad_conversation(FELL)
+    assert isinstance(error, NoReplyError) and "list index" in str(error)
+    assert asked == ["bad", "bad", "Hello", "bad"], "once more, for the trouble may have passed meanwhile"
+    error, asked = bad_conversation(FELL, hello=FELL)
+    assert isinstance(error, EndpointError) and asked == ["bad"] * 2 + ["Hello"] * 3
+
+
+def test_an_outage_that_ended_while_a_word_was_asked_costs_nothing():
+    left = [FELL] * 3
+    with ChatServer(lambda body: left.pop() if left else "at last") as server:
+        assert ask(server, request(), retries=1)[0].text == "at last"
+    assert [body["max_tokens"] for body in server.bodies] == [7] * 5
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
-        (500, {"error": {"message": "list index out of range"}}),
-        (502, "<html>bad gateway</html>"),
+        *((status, {"error": {"message": "busy"}}) for status in (429, 502, 503, 504, 524, 529)),
+        (200, {"error": {"message": "the upstream is slow", "code": 408}}),
         (200, "<html>sorry</html>"),
         None,
     ],
 )
-def test_a_conversation_that_a_server_falls_over_is_told_from_a_server_that_fell_over(trouble):
+def test_a_server_that_is_busy_slow_or_gone_says_nothing_about_the_conversation(trouble):
     error, asked = bad_conversation(trouble)
-    assert isinstance(error, NoReplyError) and asked == ["bad", "bad", "Hello"]
-    error, asked = bad_conversation(trouble, hello=trouble)
-    assert isinstance(error, EndpointError) and asked == ["bad"] * 2 + ["Hello"] * 3
-
-
-@pytest.mark.parametrize("status", [429, 503, 504, 529])
-def test_a_server_that_is_busy_says_nothing_about_the_conversation(status):
-    error, asked = bad_conversation((status, {"error": {"message": "busy"}}))
-    assert isinstance(error, EndpointError) and str(status) in str(error) and "Hello" not in asked
+    assert isinstance(error, EndpointError) and asked == ["bad", "bad"]
 
 
 def test_nobody_there_is_said_in_one_line():
@@ -216,11 +226,13 @@ def test_nobody_there_is_said_in_one_line():
         {"message": "This model's maximum context length is 4096 tokens.", "code": 400},
         {"message": "the request exceeds the available context size", "type": "exceed_context_size_error"},
         {"message": "'max_tokens' or 'max_completion_tokens' is too large. The context length is 8"},
+        {"message": "Context size has been exceeded.", "type": "server_error"},
     ],
 )
-def test_a_conversation_that_does_not_fit_is_no_failure_of_the_server(error):
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_conversation_that_does_not_fit_is_no_failure_of_the_server(error, status):
     with (
-        ChatServer(lambda body: (400, {"error": error})) as server,
+        ChatServer(lambda body: (status, {"error": error})) as server,
         pytest.raises(ContextFullError),
     ):
         ask(server, request())
@@ -295,6 +307,13 @@ def test_a_key_that_a_server_repeats_is_not_shown(monkeypatch):
     ):
         ask(server, request())
     assert "bad header" in str(caught.value) and "secret" not in str(caught.value)
+    for before in range(280, 310):  # the line ends in the middle of it
+        with (
+            ChatServer(lambda body, before=before: (200, "." * before + "sk-very-secret")) as server,
+            pytest.raises(EndpointError) as caught,
+        ):
+            ask(server, request(), retries=0)
+        assert "sk-v" not in str(caught.value)
 
 
 def test_names_urls_and_keys_are_checked_before_anything_is_asked(monkeypatch):

@@ -128,7 +128,7 @@ class Stumbler(Guesser):
 
 
 def without(settings, share):
-    endpoint = settings.endpoint.model_copy(update={"max_unanswered": share})
+    endpoint = Settings(url="http://127.0.0.1:9/v1", max_unanswered=share)
     return settings.model_copy(update={"endpoint": endpoint})
 
 
@@ -141,7 +141,8 @@ def test_a_conversation_without_a_reply_is_dropped_and_tried_again(run):
     (lost,) = [episode for _, episode in Store(run, "x").latest() if episode.dropped]
     assert (lost.stop, lost.meta["no_reply"]) == ("no_reply", "list index out of range")
     assert len(lost.turns) == 1 and not lost.turns[0].feedback and lost.turns[0].code
-    replayed = asyncio.run(evaluate(problems(), chat_player(Replay(run)), settings, model="x"))
+    plain = config(conditions=["multi_turn"])  # no server, and no share that it may owe
+    replayed = asyncio.run(evaluate(problems(), chat_player(Replay(run)), plain, model="x"))
     assert table(replayed) == table(found) and replayed.rows[0].dropped == 1
     model.well = True
     again = stored(run, model, settings)
@@ -149,7 +150,7 @@ def test_a_conversation_without_a_reply_is_dropped_and_tried_again(run):
 
 
 def test_too_many_conversations_without_a_reply_end_the_evaluation(run):
-    with pytest.raises(EndpointError, match=r"1 of 10 .*multi_turn.*out of range.*max_unanswered=0.09"):
+    with pytest.raises(EndpointError, match=r"1 of 10 .*multi_turn.*out of range.*max_unanswered=0.09 of"):
         stored(run, Stumbler(), without(config(conditions=["multi_turn"]), 0.09))
     with pytest.raises(EndpointError, match="max_unanswered=0 "):
         stored(run, Stumbler(), without(config(conditions=["multi_turn"], rollouts=20), 0.0))

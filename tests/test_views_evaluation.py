@@ -103,6 +103,16 @@ def test_what_was_left_out_is_said_before_the_figures(evaluated, tmp_path):
     assert "left out" not in Page(render(evaluated)).text.split("Results")[0]
 
 
+def test_where_no_first_turn_failed_there_is_no_recovery_and_a_page(evaluated, tmp_path):
+    run = Run(Path(shutil.copytree(evaluated.path, tmp_path / "run")))
+    evaluation = json.loads((run.path / "evaluation.json").read_text())
+    nothing = {"failed": 0.0, "recovered": None, "low": None, "high": None}
+    evaluation["recovery"] = [row | nothing for row in evaluation["recovery"]]
+    run.write_json("evaluation.json", evaluation)
+    page = Page(render(run)).text
+    assert "Feedback sensitivity, tiny" in page and "Recovery, tiny" not in page
+
+
 def test_a_run_that_was_judged_again_says_so_and_has_no_curves(evaluated, tmp_path):
     run = Run(Path(shutil.copytree(evaluated.path, tmp_path / "run")))
     told = json.loads((run.path / "provenance.json").read_text())

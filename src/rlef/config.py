@@ -155,7 +155,7 @@ class Endpoint(Record):
     """Seconds after which an answer is no longer waited for; also the longest pause that a server gets
     by asking for it."""
     max_unanswered: float = Field(default=0.05, ge=0, le=1)
-    """Share of conversations to which a server may have no reply, however often it is asked, although it
+    """Share of conversations at which a server may fail (500), however often it is asked, although it
     replies to a word. They are dropped and counted. With more of them the evaluation stops; with 0, at
     the first."""
     body: dict[str, Any] = {}

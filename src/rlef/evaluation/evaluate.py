@@ -14,6 +14,7 @@ from rlef.evaluation.outcome import Outcome, public_passed
 from rlef.evaluation.score import Budget, score
 from rlef.evaluation.store import Store
 from rlef.evaluation.table import Evaluation
+from rlef.judge.types import Verdict
 from rlef.problems.types import Problem, ProblemSet
 from rlef.rollout.player import Player
 from rlef.rollout.spec import RolloutSpec
@@ -111,8 +112,9 @@ def _origin(problems: ProblemSet | Sequence[Problem], rows: Sequence[Problem]) -
 
 def _failure(episode: Episode) -> str | None:
     """The episode's first program, if it failed the public tests: what random feedback is made of."""
-    first = episode.turns[0] if episode.turns and not episode.dropped else None
-    if first and first.code and first.public and not public_passed(first):
+    first = episode.turns[0] if episode.turns else None
+    judged = first and first.public and first.public.verdict is not Verdict.JUDGE_ERROR
+    if first and first.code and judged and not public_passed(first):
         return first.code
     return None
 
@@ -133,8 +135,9 @@ class _Reporter:
         self.model, self.condition = model, condition
         self.on_progress, self.on_episode, self.store = on_progress, on_episode, store
         self.wanted = {_key(spec): spec.seed for spec in specs}
-        self.judge_errors, self.unanswered = config.max_judge_errors, config.endpoint.max_unanswered
-        """Largest shares of the episodes that may be dropped."""
+        self.judge_errors = config.max_judge_errors
+        self.unanswered = config.endpoint.max_unanswered if config.endpoint.url else 1.0
+        """Largest shares of the episodes that may be dropped. A transcript has what it has."""
         self.done: dict[Key, Outcome] = {}
         self.failed: dict[str, tuple[int, str]] = {}
         """By problem, the first sample whose first program failed the public tests, and that program."""
@@ -177,7 +180,7 @@ class _Reporter:
             raise EndpointError(
                 f"the model's server has no reply to {self.silent} of {total} conversations of "
                 f"{self.condition} so far ({why}), more than the share "
-                f"endpoint.max_unanswered={self.unanswered:g} allows"
+                f"endpoint.max_unanswered={self.unanswered:g} of the run's config.yaml allows"
             )
         if (failed := self.dropped - self.silent) > self.judge_errors * total:
             raise TooManyJudgeErrors(

@@ -18,7 +18,10 @@ TRAINED = "after"
 """The label of the rows that a training ends with."""
 OF_TRAINING = ("before", TRAINED)
 """Labels of a training's rows; a warm start makes each seed's ``before`` a model of its own."""
-BESIDE_THE_POINT = ("name", "seed", "threads", "track", "save_every", "max_judge_errors")
+BESIDE_THE_POINT = (
+    "name", "seed", "threads", "track", "save_every", "max_judge_errors",
+    "endpoint.concurrency", "endpoint.retries", "endpoint.timeout_s", "endpoint.max_unanswered",
+)  # fmt: skip
 """Settings in which runs of one group may differ: none of them changes what is measured."""
 
 
@@ -164,7 +167,7 @@ def differing(runs: Sequence[Measured]) -> list[str]:
     return [
         key
         for key in keys
-        if key.split(".")[0] not in BESIDE_THE_POINT
+        if not {key, key.split(".")[0]} & set(BESIDE_THE_POINT)
         and any(run.settings.get(key) != runs[0].settings.get(key) for run in runs[1:])
     ]
 

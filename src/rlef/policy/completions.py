@@ -9,6 +9,8 @@ from rlef.policy.chat import Reply
 
 SHOWN = 300
 """Characters of a server's own words in an error line."""
+_KEPT = 10 * SHOWN
+"""What is kept until a key in them is replaced: half of one would not be found."""
 
 
 class UnreadableError(Exception):
@@ -20,7 +22,7 @@ def parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise UnreadableError(repr(text[:SHOWN]) if text else "an empty page") from None
+        raise UnreadableError(repr(text[:_KEPT]) if text else "an empty page") from None
 
 
 def models_of(found: Any) -> dict[str, int]:
@@ -49,7 +51,7 @@ def reply_of(found: Any) -> Reply:
                 read=_count(usage.get("prompt_tokens")),
                 wrote=_count(usage.get("completion_tokens")),
             )
-    raise UnreadableError(json.dumps(found)[:SHOWN])
+    raise UnreadableError(json.dumps(found)[:_KEPT])
 
 
 def _text(content: object) -> str:
@@ -58,7 +60,7 @@ def _text(content: object) -> str:
         parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
         return "".join(str(part.get("text", "")) for part in parts)
     if content is not None and not isinstance(content, str):
-        raise UnreadableError(json.dumps(content)[:SHOWN])
+        raise UnreadableError(json.dumps(content)[:_KEPT])
     return content or ""
 
 

@@ -11,6 +11,7 @@ import math
 import os
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
@@ -28,8 +29,7 @@ KEY = "OPENAI_API_KEY"
 PAUSES = (0.5, 60.0)
 """Seconds before the second try, doubled for each one after it, and the longest."""
 _CHECK_RETRIES, _CHECK_S = 2, 30.0
-"""For what is asked only to see whether the server works: the list of models, and a word."""
-_WORD = ChatRequest(messages=(Message("user", "Hello"),), seed=0, max_tokens=16)
+"""Somebody waits for the list of models, to see whether it works."""
 _NEWER = "max_completion_tokens"
 _TOO_LONG = (
     "context length",
@@ -44,7 +44,6 @@ _TOO_LONG = (
     "`inputs` tokens",
 )
 """How OpenAI, vLLM, llama.cpp, SGLang, TGI, Gemini and Anthropic say that a conversation does not fit."""
-_BUSY = (503, 504, 529)
 _FILTERED = ("content_filter", "invalid_prompt")
 """Codes of a request that a provider's filter of contents refuses."""
 
@@ -126,17 +125,23 @@ class Endpoint:
             except Exception as error:
                 if _is_filtered(error):
                     return Reply(text="", finish="stop")
-                if _may_be_the_conversation(error) and await self._answers_others():
-                    raise NoReplyError(_words(error)) from None
-                self._explain(error)
+                if not _fails_inside(error):
+                    self._explain(error)
+                return await self._after_a_word(request, error)
 
-    async def _answers_others(self) -> bool:
-        """True if the server has a reply to a word."""
+    async def _after_a_word(self, request: ChatRequest, failed: Exception) -> Reply:
+        """The reply to what the server fails at, if it has one to a word and after that to this, too."""
+        word = replace(request, messages=(Message("user", "Hello"),))
         try:
-            await self._either(_WORD, _CHECK_RETRIES, _CHECK_S)
+            await self._either(word, _CHECK_RETRIES, self.settings.timeout_s)
         except Exception:
-            return False
-        return True
+            self._explain(failed)
+        try:
+            return await self._either(request, 0, self.settings.timeout_s)
+        except Exception as error:
+            if _fails_inside(error):
+                raise NoReplyError(_words(error)) from None
+            self._explain(error)
 
     async def _either(self, request: ChatRequest, retries: int, patience_s: float) -> Reply:
         """Ask with the limit under the name that the server takes; OpenAI's newer models have another."""
@@ -176,7 +181,7 @@ class Endpoint:
             except (OpenAIError, TimeoutError, UnreadableError) as error:
                 if tried >= retries or not _may_pass(error):
                     raise
-                pause_s = _pause(error, tried, longest=self.settings.timeout_s)
+                pause_s = _pause(error, tried, longest=patience_s)
             await asyncio.sleep(pause_s)
         raise AssertionError("the loop has no end of its own")
 
@@ -209,7 +214,7 @@ def _may_pass(error: Exception) -> bool:
     from openai import APIStatusError
 
     if isinstance(error, APIStatusError):
-        lasting = error.code == "insufficient_quota"
+        lasting = error.code == "insufficient_quota" or _is_too_long(error)
         return not lasting and (error.status_code in (408, 409, 425, 429) or error.status_code >= 500)
     return True
 
@@ -221,17 +226,15 @@ def _is_filtered(error: Exception) -> bool:
     return isinstance(error, APIStatusError) and error.status_code == 400 and error.code in _FILTERED
 
 
-def _may_be_the_conversation(error: Exception) -> bool:
-    """True if it may be what was asked that a server falls over which answers others.
+def _fails_inside(error: Exception) -> bool:
+    """True if it may be what was asked that the server falls over.
 
-    A server that is busy, or silent for too long, says nothing about the conversation; and to drop what takes
-    long would drop the hardest problems.
+    Gateways say by other numbers, or by breaking off, that it took too long or that there is too much to
+    do. To drop what takes long would drop the hardest problems.
     """
-    from openai import APIConnectionError, APIStatusError
+    from openai import APIStatusError
 
-    if isinstance(error, APIStatusError):
-        return error.status_code >= 500 and error.status_code not in _BUSY
-    return isinstance(error, APIConnectionError | UnreadableError)
+    return isinstance(error, APIStatusError) and error.status_code == 500 and not _is_too_long(error)
 
 
 def _pause(error: Exception, tried: int, longest: float) -> float:
@@ -262,7 +265,7 @@ def _of_status(error: APIStatusError, url: str) -> Exception:
 
 def _is_too_long(error: APIStatusError) -> bool:
     """True if the conversation does not fit into the model's context."""
-    if error.status_code not in (400, 413, 422):
+    if error.status_code not in (400, 413, 422, 500):  # 500: llama.cpp, where the reply filled it
         return False
     if error.code in ("context_length_exceeded", "exceed_context_size_error"):
         return True

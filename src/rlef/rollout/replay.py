@@ -30,11 +30,11 @@ class Replay:
     def __init__(self, run: Run, skip: int = 0) -> None:
         self.run, self.skip = run, skip
         self._said: dict[bytes, Reply] = {}
-        self._ended: dict[bytes, str] = {}
+        self._ended: dict[bytes, Exception] = {}
         for path in sorted(run.path.glob("episodes-*.jsonl")):
             for row in run.rows(path.name):
                 self._learn(row)
-        if not self._said:
+        if not self._said and not self._ended:
             raise ModelError(f"{run.path} holds no episodes of an evaluation to replay")
 
     async def reply(self, request: ChatRequest) -> Reply:
@@ -47,8 +47,8 @@ class Replay:
         key = _key(texts, request.seed)
         if key in self._said:
             return self._said[key]
-        if stop := self._ended.get(_key(texts[:-1], request.seed)):
-            raise ContextFullError if stop == "context_full" else NoReplyError("nor was there one before")
+        if end := self._ended.get(_key(texts[:-1], request.seed)):
+            raise type(end)(*end.args)
         raise ModelError(
             f"{self.run.path} was never asked this (turn {len(texts) // 2 + 1} of an episode); "
             "replay with the run's own settings, data and seed"
@@ -57,7 +57,7 @@ class Replay:
     def _learn(self, row: dict[str, Any]) -> None:
         try:
             for key, reply in _turns(row):
-                if isinstance(reply, str):
+                if isinstance(reply, Exception):
                     self._ended[key] = reply
                 else:
                     self._said[key] = reply
@@ -65,7 +65,7 @@ class Replay:
             raise ModelError(f"{self.run.path} has a row that is no episode ({error!r})") from None
 
 
-def _turns(row: dict[str, Any]) -> Iterator[tuple[bytes, Reply | str]]:
+def _turns(row: dict[str, Any]) -> Iterator[tuple[bytes, Reply | Exception]]:
     """What was said at each point, and where there was no reply, why."""
     texts = [str(row["prompt"])]
     for index, turn in enumerate(row["turns"]):
@@ -78,8 +78,12 @@ def _turns(row: dict[str, Any]) -> Iterator[tuple[bytes, Reply | str]]:
         )
         yield _key(texts, chat_seed(row["seed"], index)), reply
         texts += [turn["text"], turn["feedback"]]
-    if row["stop"] in ("context_full", "no_reply"):  # the last message is not recorded
-        yield _key(texts[:-1], chat_seed(row["seed"], len(row["turns"]))), row["stop"]
+    ends = {
+        "context_full": ContextFullError(),
+        "no_reply": NoReplyError(row.get("meta", {}).get("no_reply", "")),
+    }
+    if row["stop"] in ends:  # the last message is not recorded
+        yield _key(texts[:-1], chat_seed(row["seed"], len(row["turns"]))), ends[row["stop"]]
 
 
 def _key(texts: Sequence[str], seed: int) -> bytes:

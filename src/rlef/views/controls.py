@@ -28,6 +28,8 @@ def control_panels(evaluation: Json) -> list[Panel]:
     for model in dict.fromkeys(str(row["model"]) for row in evaluation.get("recovery", [])):
         rows = [row for row in evaluation["recovery"] if row["model"] == model]
         bands = _by_condition(rows, "condition", "recovered")
+        if not any(band.points for band in bands):
+            continue  # no first turn failed
         caption = "of the rollouts whose first turn failed, the share solved in this turn or before"
         panels.append(banded(f"Recovery, {model}", bands, caption=caption, x_label="turn", axis="turn"))
     return panels

@@ -121,7 +121,7 @@ def view(row: Json, reason: str) -> EpisodeView:
 
 def why_dropped(row: Json) -> str:
     """Who failed, and the server's own words if it was that. Raises ``KeyError`` for other episodes."""
-    meta = row.get("meta")
+    meta = row.get("meta") if row["stop"] == "no_reply" else None
     words = meta.get("no_reply") if isinstance(meta, dict) else None
     return DROPPED[row["stop"]] + (f" ({words})" if words else "")
 
