@@ -183,6 +183,41 @@ def test_a_program_slower_than_a_turn_gives_what_it_gives_call_by_call(bench, so
     assert together.count("cpu_limit") == ("while x" in source)
 
 
+PRINTS = """
+def f(x):
+    if x == 0:
+        for i in range((2**16 + 3000) // 100): print('x' * 99)
+        return 0
+    n = 0
+    for i in range(6 * 10**6): n += i
+    return x
+"""
+LEAVES = """
+# open(
+def f(x):
+    n = 0
+    for i in range(2500000): n += i
+    def g(box):
+        try:
+            yield 1
+        finally:
+            if x == 0:
+                while True: pass
+    box = []
+    it = g(box)
+    box.append(it)
+    next(it)
+    return x
+"""
+
+
+@pytest.mark.parametrize(("source", "status"), [(PRINTS, "output_limit"), (LEAVES, "cpu_limit")])
+def test_what_a_process_does_last_is_seen_though_its_turn_was_cut_before(bench, source, status):
+    for chunk in (256, 1):
+        runs = bench.calls(source, "f", arguments(*range(4)), cpu_s=1.2, output_bytes=2**16, chunk=chunk)
+        assert outcomes(runs) == [status, "1", "2", "3"]
+
+
 def test_no_process_goes_on_to_another_call_when_its_time_is_up(bench):
     source = "def f(x):\n    n = 0\n    for i in range(2 * 10**6): n += i\n    return n"
     assert not any(run.shared for run in bench.calls(source, "f", arguments(1, 2, 3)))
@@ -432,24 +467,49 @@ def test_a_turn_that_was_too_short_is_followed_by_one_with_the_whole_limit():
     assert script.asked == [[[A, B]]] * 2 and script.limits == [TURN, 2.0]
 
 
-def test_what_was_done_in_a_turn_is_done_and_the_next_begins_with_the_call_that_was_cut():
-    script = Script(ended(A, **CUT), ended(B, cpu_s=0.4), ended(C, D))
-    assert [value for *_, value, _ in made(script, A, B, C, D)] == [A, B, C, D]
-    assert script.asked == [[[A, B, C, D]], [[B, C, D]], [[C, D]]]
-    assert script.limits == [TURN, 2.0, 0.8], "twice what the one before was seen to need"
+def test_what_was_done_in_a_turn_is_done_again_for_nobody_saw_how_it_would_have_ended():
+    script = Script(ended(A, B, **CUT), ended(A, B), ended(C, cpu_s=0.4), ended(D, E))
+    assert [value for *_, value, _ in made(script, A, B, C, D, E, chunk=9)] == [A, B, C, D, E]
+    assert script.asked == [[[A, B, C, D, E]], [[A, B]], [[C, D, E]], [[D, E]]]
+    assert script.limits == [TURN, 2.0, 2.0, 0.8], "twice what the one before was seen to need"
+
+
+def test_calls_of_a_turn_that_fail_when_they_are_seen_to_the_end_have_failed():
+    over = ended(status=Status.OUTPUT_LIMIT)
+    script = Script(ended(A, B, **CUT), over, over, ended(B), ended(C))
+    assert [status for status, *_ in made(script, A, B, C)] == ["output_limit", "exited", "exited"]
+    assert script.asked == [[[A, B, C]], [[A, B]], [[A], [B], [C]]]
+
+
+def test_who_stops_at_a_wrong_value_has_not_paid_for_what_comes_after_it():
+    async def first():
+        script = Script(ended(A, **CUT), ended(A))
+        runs = calls.made(script, "f", [A, B, C], RunLimits(), 4)
+        return await anext(runs), script.asked
+
+    run, asked = asyncio.run(first())
+    assert run.outward == A and asked == [[[A, B, C]], [[A]]]
 
 
 def test_an_endless_call_has_its_whole_limit_once():
-    script = Script(ended(A, **CUT), ended(status=Status.CPU_LIMIT, cpu_s=2.0), ended(C))
+    script = Script(ended(A, **CUT), ended(A), ended(status=Status.CPU_LIMIT, cpu_s=2.0), ended(C))
     assert made(script, A, B, C) == [(*OK, A, False), ("cpu_limit", 0, b"", False), (*OK, C, False)]
-    assert script.asked == [[[A, B, C]], [[B, C]], [[C]]] and script.limits == [TURN, 2.0, 2.0]
+    assert script.asked == [[[A, B, C]], [[A]], [[B, C]], [[C]]]
+    assert script.limits == [TURN, 2.0, 2.0, 2.0]
+
+
+def test_a_program_that_sleeps_has_slept_once():
+    asleep = ended(status=Status.IDLE_LIMIT, keeps_state=True)
+    script = Script(asleep, ended(B))
+    assert made(script, A, B) == [("idle_limit", 0, b"", False), (*OK, B, False)]
+    assert script.asked == [[[A, B]], [[B]]]
 
 
 def test_a_turn_that_ended_after_the_last_call_or_with_too_many_records_is_made_again():
     for values in ([A, B], [A, B, C]):
         script = Script(ended(*values, **CUT), ended(A, B))
         assert made(script, A, B) == [(*OK, A, False), (*OK, B, True)]
-        assert script.limits == [TURN, 2.0]
+        assert script.asked == [[[A, B]]] * 2 and script.limits == [TURN, 2.0]
 
 
 def test_a_program_that_may_keep_state_has_the_whole_limit_for_its_first_call():

@@ -420,6 +420,17 @@ def test_a_signal_while_a_connection_is_taken_in_is_not_lost(tmp_path, monkeypat
     timer.join()
 
 
+def test_a_service_that_fails_does_not_end_as_if_it_had_been_asked_to(tmp_path, monkeypatch):
+    def fail():
+        raise OSError("no more descriptors")
+
+    viewer = Viewer(write(tmp_path, TRACES, rows()))
+    monkeypatch.setattr(viewer._server, "service_actions", fail)
+    with pytest.raises(OSError, match="no more descriptors"):
+        viewing._serve(viewer)
+    assert viewer._server.socket.fileno() == -1
+
+
 def test_a_browser_is_opened_through_a_file_that_nobody_else_can_read(monkeypatch, capsys):
     seen, opened = [], threading.Event()
 

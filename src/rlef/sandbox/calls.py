@@ -11,8 +11,9 @@ the first call of its process, whose neighbours can't be to blame.
   call, which is made again. If memory or output ran over, or together they took ``together_s`` of CPU
   time, who is to blame can't be told: every call of the chunk is made again, alone.
 - Who asks may stop at a wrong value, but learns of it when the process ends; and a wrong program is often an
-  endless one further on. So calls that share a process get a short turn first. The process that goes on
-  where that was too short has the whole limit, and those after it twice the time that it took.
+  endless one further on. So calls that share a process get a short turn first. Where that was too short, the
+  calls that it finished are made again, as nobody saw how their process would have ended, and then those
+  after them, both with the whole limit. Later turns are twice what was seen to be needed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from rlef.errors import SandboxError
+from rlef.sandbox.job import wall_limit
 from rlef.sandbox.status import file_limit
 from rlef.sandbox.types import RunLimits, RunResult, Status
 
@@ -65,23 +67,27 @@ async def made(
 ) -> AsyncGenerator[RunResult, None]:
     """One result for each of ``texts``, in order; a single one if the program does not compile."""
     done, together, turn_s = 0, chunk > 1, _TURN_S
+    whole: list[int] = []  # sizes of the next chunks, which have the whole limit
     while together and done < len(texts):
-        some = texts[done : done + chunk]
-        short = len(some) > 1 and turn_s < min(limits.cpu_s, together_s)
-        own = replace(limits, cpu_s=turn_s) if short else limits
+        size = whole.pop(0) if (patient := bool(whole)) else chunk
+        some = texts[done : done + size]
+        short = not patient and len(some) > 1 and turn_s < min(limits.cpu_s, together_s)
+        own = replace(limits, cpu_s=turn_s, wall_s=wall_limit(limits)) if short else limits
         async with aclosing(start([packed(function, some)], own)) as runs:
             run = await anext(runs, None)
         if run is None:
             raise SandboxError("a chunk of calls has no result")
-        cut = short and _is_cut(run, turn_s)
-        turn_s = math.inf if cut else max(_TURN_S, 2 * run.cpu_s)
-        results, together = (
-            _before_the_cut(run, len(some)) if cut else _results(run, len(some), limits, together_s)
-        )
+        if short and _is_cut(run, turn_s):
+            finished = len(records(run.outward, len(some) - 1))
+            whole = [finished, chunk] if finished else [chunk]
+            together = not run.keeps_state
+            continue
+        turn_s = max(_TURN_S, 2 * run.cpu_s)
+        results, together = _results(run, len(some), limits, together_s)
         for result in results:
             yield result
         done += len(results)
-        if run.status is Status.COMPILE_ERROR and not cut:
+        if run.status is Status.COMPILE_ERROR:
             return
     if done < len(texts):
         singles = [packed(function, [text]) for text in texts[done:]]
@@ -93,15 +99,7 @@ async def made(
 def _is_cut(run: RunResult, turn_s: float) -> bool:
     """True if a process may have ended only because its turn was over; compiling is part of that."""
     compiling = run.status is Status.COMPILE_ERROR and run.cpu_s >= turn_s
-    return compiling or run.status in (Status.CPU_LIMIT, Status.IDLE_LIMIT)
-
-
-def _before_the_cut(run: RunResult, count: int) -> tuple[list[RunResult], bool]:
-    """The results that such a process gives, and whether to go on in chunks."""
-    if run.keeps_state:
-        return [], False
-    # If it went on after its last call, the next one shows what becomes of it.
-    return _shares(run, records(run.outward, count - 1)), True
+    return compiling or run.status is Status.CPU_LIMIT
 
 
 def _results(
@@ -119,18 +117,11 @@ def _results(
         return [], False  # it wrote what nobody asked for, or failed after its last call
     if run.cpu_s >= together_s:
         return [], False  # one of them may have taken more than it may
-    return _shares(run, values), run.ok
-
-
-def _shares(run: RunResult, values: Sequence[bytes]) -> list[RunResult]:
-    """Results of the calls that returned these values."""
-    if not values:
-        return []
     share = replace(
         run, status=Status.EXITED, exit_code=0, signal=0, stdout=b"", stderr=b"",
         cpu_s=run.cpu_s / len(values), wall_s=run.wall_s / len(values),
     )  # fmt: skip
-    return [replace(share, outward=value, shared=at > 0) for at, value in enumerate(values)]
+    return [replace(share, outward=value, shared=at > 0) for at, value in enumerate(values)], run.ok
 
 
 def _single(run: RunResult, limits: RunLimits) -> RunResult:

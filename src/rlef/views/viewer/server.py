@@ -80,18 +80,30 @@ class Viewer:
         Connections are taken in by another thread. Where one is taken in, socketserver holds whatever a
         signal handler raises for a failure of that connection, and goes on.
         """
+        trouble: list[BaseException] = []
+
+        def take_in() -> None:
+            try:
+                self._server.serve_forever(poll_interval=0.2)
+            except BaseException as error:
+                trouble.append(error)
+
         watcher = threading.Thread(target=self._watch, name="rlef-view-index", daemon=True)
-        watcher.start()
-        watcher.join(0.3)  # a small run is read whole before its first page
-        door = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="rlef-view", daemon=True)
-        door.start()
+        door = threading.Thread(target=take_in, name="rlef-view", daemon=True)
         try:
-            while door.is_alive():
-                door.join(0.5)  # not for ever: on some systems a signal does not wake this thread
+            watcher.start()
+            watcher.join(0.3)  # a small run is read whole before its first page
+            door.start()
+            try:
+                while door.is_alive():
+                    door.join(0.5)  # not for ever: on some systems a signal does not wake this thread
+            finally:
+                self._server.shutdown()
         finally:
-            self._server.shutdown()
             self._ended.set()
             self._server.server_close()
+        if trouble:
+            raise trouble[0]
 
     def close(self) -> None:
         """End ``serve``; to be called from another thread."""
