@@ -113,6 +113,18 @@ def test_where_no_first_turn_failed_there_is_no_recovery_and_a_page(evaluated, t
     assert "Feedback sensitivity, tiny" in page and "Recovery, tiny" not in page
 
 
+@pytest.mark.parametrize(
+    ("key", "title"), [("budgets", "over the sample budget"), ("pass_at", "pass@k, tiny")]
+)
+def test_figures_that_nothing_is_known_of_have_no_chart(evaluated, tmp_path, key, title):
+    run = Run(Path(shutil.copytree(evaluated.path, tmp_path / "run")))
+    evaluation = json.loads((run.path / "evaluation.json").read_text())
+    nothing = {"solved": None, "low": None, "high": None}
+    evaluation[key] = [row | nothing for row in evaluation[key]]
+    run.write_json("evaluation.json", evaluation)
+    assert title in Page(render(evaluated)).text and title not in Page(render(run)).text
+
+
 def test_a_run_that_was_judged_again_says_so_and_has_no_curves(evaluated, tmp_path):
     run = Run(Path(shutil.copytree(evaluated.path, tmp_path / "run")))
     told = json.loads((run.path / "provenance.json").read_text())

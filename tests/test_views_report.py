@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from rlef.episode import record
 from rlef.episode.trace import to_row
 from rlef.runs import METRICS, TRACES, Run
-from rlef.views.episodes import choose
+from rlef.views.episodes import DROPPED, choose
 from rlef.views.report import render, write_report
 from views_fakes import (
     HOSTILE,
@@ -131,6 +132,10 @@ def test_a_megabyte_in_one_line_is_cut_with_a_note(page, finished):
 
 def test_the_same_files_give_the_same_page(finished):
     assert render(finished) == render(finished)
+
+
+def test_the_ends_that_drop_an_episode_are_those_of_its_record():
+    assert tuple(DROPPED) == record.DROPPED
 
 
 def test_six_episodes_are_chosen_and_each_says_why(finished):

@@ -167,7 +167,7 @@ def differing(runs: Sequence[Measured]) -> list[str]:
     return [
         key
         for key in keys
-        if not {key, key.split(".")[0]} & set(BESIDE_THE_POINT)
+        if key not in BESIDE_THE_POINT
         and any(run.settings.get(key) != runs[0].settings.get(key) for run in runs[1:])
     ]
 

@@ -45,8 +45,7 @@ class Changes:
         self.solved_before += before.solved
         self.solved_now += now.solved
         self.changed += before.solved != now.solved
-        ended = now.stop in ("public_passed", "judge_error", "context_full", "no_reply")
-        self.cut_short += not ended and len(now.turns) < turns
+        self.cut_short += now.stop == "turn_limit" and len(now.turns) < turns
 
 
 _Waiting = tuple[str, Episode, asyncio.Task[Episode]]

@@ -121,7 +121,7 @@ class Endpoint:
         """
         async with self._slots:
             try:
-                return await self._either(request, self.settings.retries, self.settings.timeout_s)
+                return await self._either(request, self.settings.retries)
             except Exception as error:
                 if _is_filtered(error):
                     return Reply(text="", finish="stop")
@@ -133,30 +133,30 @@ class Endpoint:
         """The reply to what the server fails at, if it has one to a word and after that to this, too."""
         word = replace(request, messages=(Message("user", "Hello"),))
         try:
-            await self._either(word, _CHECK_RETRIES, self.settings.timeout_s)
+            await self._either(word, _CHECK_RETRIES)
         except Exception:
             self._explain(failed)
         try:
-            return await self._either(request, 0, self.settings.timeout_s)
+            return await self._either(request, retries=0)
         except Exception as error:
             if _fails_inside(error):
                 raise NoReplyError(_words(error)) from None
             self._explain(error)
 
-    async def _either(self, request: ChatRequest, retries: int, patience_s: float) -> Reply:
+    async def _either(self, request: ChatRequest, retries: int) -> Reply:
         """Ask with the limit under the name that the server takes; OpenAI's newer models have another."""
         from openai import BadRequestError
 
         name = self._limit_name
         try:
-            return await self._create(request, name, retries, patience_s)
+            return await self._create(request, name, retries)
         except BadRequestError as error:
             if name == _NEWER or _NEWER not in error.message or _is_too_long(error):
                 raise
         self._limit_name = _NEWER
-        return await self._create(request, _NEWER, retries, patience_s)
+        return await self._create(request, _NEWER, retries)
 
-    async def _create(self, request: ChatRequest, limit_name: str, retries: int, patience_s: float) -> Reply:
+    async def _create(self, request: ChatRequest, limit_name: str, retries: int) -> Reply:
         body = {
             "model": self.model,
             "messages": [{"role": m.role, "content": m.content} for m in request.messages],
@@ -166,7 +166,7 @@ class Endpoint:
             limit_name: request.max_tokens,
         } | self.settings.body
         body = {name: value for name, value in body.items() if value is not None}
-        return await self._tried(body, reply_of, retries=retries, patience_s=patience_s)
+        return await self._tried(body, reply_of, retries=retries, patience_s=self.settings.timeout_s)
 
     async def _tried(
         self, body: Mapping[str, Any] | None, read: Callable[[Any], T], *, retries: int, patience_s: float

@@ -78,12 +78,15 @@ def _turns(row: dict[str, Any]) -> Iterator[tuple[bytes, Reply | Exception]]:
         )
         yield _key(texts, chat_seed(row["seed"], index)), reply
         texts += [turn["text"], turn["feedback"]]
-    ends = {
-        "context_full": ContextFullError(),
-        "no_reply": NoReplyError(row.get("meta", {}).get("no_reply", "")),
-    }
-    if row["stop"] in ends:  # the last message is not recorded
-        yield _key(texts[:-1], chat_seed(row["seed"], len(row["turns"]))), ends[row["stop"]]
+    end: Exception
+    match row["stop"]:
+        case "context_full":
+            end = ContextFullError()
+        case "no_reply":
+            end = NoReplyError(row["meta"]["no_reply"])
+        case _:
+            return
+    yield _key(texts[:-1], chat_seed(row["seed"], len(row["turns"]))), end  # the last message is not recorded
 
 
 def _key(texts: Sequence[str], seed: int) -> bytes:

@@ -69,9 +69,8 @@ async def made(
     done, together, turn_s = 0, chunk > 1, _TURN_S
     whole: list[int] = []  # sizes of the next chunks, which have the whole limit
     while together and done < len(texts):
-        size = whole.pop(0) if (patient := bool(whole)) else chunk
-        some = texts[done : done + size]
-        short = not patient and len(some) > 1 and turn_s < min(limits.cpu_s, together_s)
+        short = not whole and done + 1 < len(texts) and turn_s < min(limits.cpu_s, together_s)
+        some = texts[done : done + (whole.pop(0) if whole else chunk)]
         own = replace(limits, cpu_s=turn_s, wall_s=wall_limit(limits)) if short else limits
         async with aclosing(start([packed(function, some)], own)) as runs:
             run = await anext(runs, None)

@@ -24,17 +24,17 @@ def budget_panels(rows: Sequence[Json]) -> list[Panel]:
     """
     shown = [row for row in rows if row.get("condition") in ("multi_turn", "single_turn")]
     pairs = dict.fromkeys((str(row["model"]), int(row["n"])) for row in shown)
-    panels = []
+    panels: list[Panel] = []
     for model, n in pairs:
         here = [row for row in shown if (str(row["model"]), row["n"]) == (model, n)]
         if {row["condition"] for row in here} == {"multi_turn", "single_turn"}:
-            panels.append(_budget(model, n, here))
+            panels += _budget(model, n, here)
     return panels
 
 
 def pass_panels(rows: Sequence[Json]) -> list[Panel]:
     """pass@k of each model's final programs, a line for each condition."""
-    panels = []
+    panels: list[Panel] = []
     for model in dict.fromkeys(str(row["model"]) for row in rows):
         here = [row for row in rows if str(row["model"]) == model]
         names = list(dict.fromkeys(str(row["condition"]) for row in here))
@@ -50,7 +50,7 @@ def pass_panels(rows: Sequence[Json]) -> list[Panel]:
             "one of k final programs is right, none of them selected. k counts rollouts: "
             "one of several turns costs more than one of a single turn."
         )
-        panels.append(banded(f"pass@k, {model}", bands, caption=caption, x_label="rollouts k", log=True))
+        panels += banded(f"pass@k, {model}", bands, caption=caption, x_label="rollouts k", log=True)
     return panels
 
 
@@ -63,11 +63,16 @@ def banded(
     log: bool = False,
     signed: bool = False,
     axis: str = "k",
-) -> Panel:
-    """A band chart with its legend and its numbers; ``axis`` heads the first column."""
+) -> list[Panel]:
+    """A band chart with its legend and its numbers; ``axis`` heads the first column.
+
+    None where no band has a point.
+    """
     xs = sorted({point.x for band in bands for point in band.points})
     columns = [{point.x: point for point in band.points} for band in bands]
-    return Panel(
+    if not xs:
+        return []
+    panel = Panel(
         title=title,
         caption=caption,
         svg=band_chart(title, bands, x_label=x_label, log=log, signed=signed),
@@ -77,6 +82,7 @@ def banded(
             (f"{x:g}", *(told(column[x], signed) if x in column else "–" for column in columns)) for x in xs
         ),
     )
+    return [panel]
 
 
 def points(rows: Sequence[Json], x: str = "k", value: str = "solved") -> tuple[Point, ...]:
@@ -96,7 +102,7 @@ def condition_colour(name: str, names: Sequence[str]) -> int:
     return CONDITION_COLOURS.get(name, free[others.index(name) % len(free)] if name in others else 4)
 
 
-def _budget(model: str, n: int, rows: Sequence[Json]) -> Panel:
+def _budget(model: str, n: int, rows: Sequence[Json]) -> list[Panel]:
     limits = sorted({int(row["turns"]) for row in rows if row["condition"] == "multi_turn"})
     bands = [
         Band(

@@ -151,17 +151,16 @@ def _budgets(sides: Sequence[Side]) -> list[Panel]:
         for side in sides
     }
     ns = sorted({int(row["n"]) for runs in rows.values() for some in runs for row in some})
-    panels = []
+    panels: list[Panel] = []
     for n in ns:
         for condition, what in (("multi_turn", "several turns"), ("single_turn", "independent samples")):
             bands = [_budget_band(side, rows[side.letter], n, condition) for side in sides]
             bands = [band for band in bands if band.points]
-            if bands:
-                panels.append(_budget_panel(f"{n}@k over the sample budget, {what}", bands, sides))
+            panels += _budget_panel(f"{n}@k over the sample budget, {what}", bands, sides)
     return panels
 
 
-def _budget_panel(title: str, bands: Sequence[Band], sides: Sequence[Side]) -> Panel:
+def _budget_panel(title: str, bands: Sequence[Band], sides: Sequence[Side]) -> list[Panel]:
     several = any(len(side.runs) > 1 for side in sides)
     caption = "Bands: 95 % intervals over problems" + (
         "; of a group, from the lowest to the highest run." if several else "."

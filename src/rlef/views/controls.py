@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 def control_panels(evaluation: Json) -> list[Panel]:
     """How much of the solve rate hangs on the feedback, and who recovers, turn by turn."""
-    panels = []
+    panels: list[Panel] = []
     for model in dict.fromkeys(str(row["model"]) for row in evaluation.get("sensitivity", [])):
         rows = [row for row in evaluation["sensitivity"] if row["model"] == model]
         bands = _by_condition(rows, "control", "difference")
@@ -24,14 +24,12 @@ def control_panels(evaluation: Json) -> list[Panel]:
             "intervals over problems; a band above 0 is what the control lacks."
         )
         title = f"Feedback sensitivity, {model}"
-        panels.append(banded(title, bands, caption=caption, x_label="turn", signed=True, axis="turn"))
+        panels += banded(title, bands, caption=caption, x_label="turn", signed=True, axis="turn")
     for model in dict.fromkeys(str(row["model"]) for row in evaluation.get("recovery", [])):
         rows = [row for row in evaluation["recovery"] if row["model"] == model]
         bands = _by_condition(rows, "condition", "recovered")
-        if not any(band.points for band in bands):
-            continue  # no first turn failed
         caption = "of the rollouts whose first turn failed, the share solved in this turn or before"
-        panels.append(banded(f"Recovery, {model}", bands, caption=caption, x_label="turn", axis="turn"))
+        panels += banded(f"Recovery, {model}", bands, caption=caption, x_label="turn", axis="turn")
     return panels
 
 

@@ -24,16 +24,15 @@ SHOWN = (
 
 def curve_panels(sides: Sequence[Side]) -> list[Panel]:
     """A panel for each figure of training that any run has."""
-    panels = []
+    panels: list[Panel] = []
     for title, caption, _, keys in CURVES:
         for key, name in [pair for pair in keys if pair[0] in SHOWN]:
             bands = [band for side in sides if (band := _band(side, key)).points]
-            if bands:
-                panels.append(_panel(title if len(keys) == 1 else f"{title}: {name}", caption, bands, sides))
+            panels += _panel(title if len(keys) == 1 else f"{title}: {name}", caption, bands, sides)
     return panels
 
 
-def _panel(title: str, caption: str, bands: Sequence[Band], sides: Sequence[Side]) -> Panel:
+def _panel(title: str, caption: str, bands: Sequence[Band], sides: Sequence[Side]) -> list[Panel]:
     notes = [f"{caption}."]
     if any(len(side.runs) > 1 for side in sides):
         notes.append("Bands: from the lowest to the highest seed, lines their mean.")
